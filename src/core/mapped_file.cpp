@@ -1,0 +1,88 @@
+// POSIX implementation; see mapped_file.h.
+#include "core/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace tailor::core {
+
+MappedFile::MappedFile(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) fail(ErrorKind::io, "cannot open {}: {}", path, std::strerror(errno));
+    struct stat status{};
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        ::close(fd);
+        fail(ErrorKind::io, "cannot map {}: it is not a regular file", path);
+    }
+    size_ = static_cast<std::size_t>(status.st_size);
+    if (size_ > 0) {
+        void* const mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+        const int error = errno;
+        ::close(fd);
+        if (mapped == MAP_FAILED) fail(ErrorKind::io, "cannot map {}: {}", path, std::strerror(error));
+        data_ = static_cast<const std::byte*>(mapped);
+    } else {
+        ::close(fd);
+    }
+}
+
+MappedFile::~MappedFile() {
+    if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part-" + std::to_string(::getpid())) {
+    file_ = std::fopen(temporary_.c_str(), "wb");
+    if (!file_) fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));
+}
+
+AtomicFile::~AtomicFile() {
+    if (file_) {
+        std::fclose(file_);
+        ::unlink(temporary_.c_str());
+    }
+}
+
+void AtomicFile::write(const void* data, std::size_t bytes) {
+    if (bytes && std::fwrite(data, 1, bytes, file_) != bytes)
+        fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));
+    position_ += bytes;
+}
+
+void AtomicFile::commit() {
+    const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+    const bool closed = std::fclose(file_) == 0;
+    file_ = nullptr;
+    if (!flushed || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+        const int error = errno;
+        ::unlink(temporary_.c_str());
+        fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(error));
+    }
+}
+
+std::string read_text_file(const std::string& path) {
+    std::FILE* const file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
+    if (!file) fail(ErrorKind::io, "cannot open {}: {}", path, std::strerror(errno));
+    std::string text;
+    char buffer[1 << 16];
+    std::size_t got;
+    while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) text.append(buffer, got);
+    const bool bad = std::ferror(file) != 0;
+    if (file != stdin) std::fclose(file);
+    if (bad) fail(ErrorKind::io, "cannot read {}: {}", path, std::strerror(errno));
+    return text;
+}
+
+void write_text_file(const std::string& path, std::string_view text) {
+    AtomicFile file(path);
+    file.write(text.data(), text.size());
+    file.commit();
+}
+
+}  // namespace tailor::core

@@ -1,0 +1,54 @@
+// Read-only memory-mapped files, whole-file reading, and writing that never leaves half a file behind.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace tailor::core {
+
+/// A file mapped read-only; pages are read when touched. Movable; unmapped when destroyed.
+class MappedFile {
+  public:
+    /// Throws Error(io) naming the path.
+    explicit MappedFile(const std::string& path);
+    ~MappedFile();
+    MappedFile(const MappedFile&) = delete;
+    MappedFile& operator=(const MappedFile&) = delete;
+
+    std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  private:
+    const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// A file written beside its destination and renamed over it by commit(); if it is destroyed before, it is removed, so
+/// an error or Ctrl-C leaves the old file as it was.
+class AtomicFile {
+  public:
+    /// Creates `path` + ".part-<pid>"; throws Error(io) naming the path.
+    explicit AtomicFile(std::string path);
+    ~AtomicFile();
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+
+    void write(const void* data, std::size_t bytes);
+    std::uint64_t position() const { return position_; }
+    /// Flushes to disk and renames; throws Error(io) and removes the temporary file if that fails.
+    void commit();
+
+  private:
+    std::string path_, temporary_;
+    std::FILE* file_ = nullptr;
+    std::uint64_t position_ = 0;
+};
+
+/// The content of a file, or of standard input for "-". Throws Error(io) naming the path.
+std::string read_text_file(const std::string& path);
+/// Writes through AtomicFile.
+void write_text_file(const std::string& path, std::string_view text);
+
+}  // namespace tailor::core

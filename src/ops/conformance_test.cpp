@@ -1,0 +1,136 @@
+// Every registered operator against its own reference: each kernel, at each instruction-set level of this machine, with
+// 1, 2 and 3 threads. Outputs must be within the case's tolerance of the reference and the same bits for every number of
+// threads. There is no list of names here: an operator is covered because it is registered.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "ops/registry.h"
+#include "ops/support.h"
+
+namespace tailor::ops {
+namespace {
+
+core::Tensor random_tensor(const TensorType& type, std::int64_t index_limit, std::mt19937& random) {
+    core::Tensor tensor = formats::make_tensor(*type.format, type.shape);
+    std::normal_distribution<float> normal;
+    std::uniform_int_distribution<std::int32_t> index(0, static_cast<std::int32_t>(index_limit - 1));
+    std::vector<float> row(static_cast<std::size_t>(type.shape.width()));
+    for (std::int64_t r = 0; r < type.shape.rows(); ++r) {
+        for (float& v : row) v = type.format->weights ? normal(random) : static_cast<float>(index(random));
+        type.format->encode(row.data(), nullptr, tensor.row(r), type.shape.width());
+    }
+    return tensor;
+}
+
+// Divisors, norms and the like must not be near zero: optional third inputs and vectors are made positive.
+void keep_vectors_positive(const Case& c, std::vector<core::Tensor>& inputs) {
+    for (std::size_t i = 1; i < inputs.size(); ++i)
+        if (inputs[i] && inputs[i].shape.rank() == 1 && c.inputs[i].format->name == "f32")
+            for (std::int64_t j = 0; j < inputs[i].shape[0]; ++j) inputs[i].row_f32(0)[j] = 1 + std::fabs(inputs[i].row_f32(0)[j]);
+}
+
+struct Prepared {
+    std::vector<core::Tensor> past_inputs, inputs;
+    std::vector<core::Tensor> states;
+    TensorType output;
+    std::vector<std::int32_t> sequences, past_positions, positions;
+};
+
+std::vector<TensorType> with_rows(const std::vector<TensorType>& types, std::int64_t rows) {
+    std::vector<TensorType> result = types;
+    for (TensorType& t : result)
+        if (t) t.shape[0] = rows;
+    return result;
+}
+
+Prepared prepare(const Op& op, const Case& c, std::mt19937& random) {
+    Prepared p;
+    p.output = op.shape({c.attributes, c.inputs, {}});
+    for (const TensorType& t : c.inputs) p.inputs.push_back(t ? random_tensor(t, c.index_limit, random) : core::Tensor{});
+    keep_vectors_positive(c, p.inputs);
+    const std::int64_t rows = c.inputs[0].shape.rows();
+    if (op.states) {
+        if (c.past)
+            for (const TensorType& t : with_rows(c.inputs, c.past)) p.past_inputs.push_back(random_tensor(t, c.index_limit, random));
+        for (const StateType& s : op.states({c.attributes, c.inputs, p.output}, {c.context})) {
+            core::Shape shape{2};  // two slots: the second one is used, so that a slot mix-up shows
+            for (int i = 0; i < s.shape.rank(); ++i) shape.append(s.shape[i]);
+            p.states.push_back(formats::make_tensor(s.format ? *s.format : formats::get("f32"), shape));
+        }
+    }
+    p.sequences.assign(static_cast<std::size_t>(rows + c.past), op.states ? 1 : 0);
+    for (std::int64_t i = 0; i < c.past; ++i) p.past_positions.push_back(static_cast<std::int32_t>(i));
+    for (std::int64_t i = 0; i < rows; ++i) p.positions.push_back(static_cast<std::int32_t>(c.past + i));
+    return p;
+}
+
+template <class Function>
+core::Tensor execute(const Op& op, const Case& c, Prepared& p, core::Pool& pool, cpu::Isa isa, const Function& function) {
+    for (core::Tensor& state : p.states)
+        std::memset(state.data, 0, static_cast<std::size_t>(formats::tensor_bytes(*state.format, state.shape)));
+    if (c.past) {
+        const std::vector<TensorType> types = with_rows(c.inputs, c.past);
+        const TensorType type = op.shape({c.attributes, types, {}});
+        op.reference({c.attributes, p.past_inputs, formats::make_tensor(*type.format, type.shape), p.states, {p.sequences, p.past_positions}, &pool, isa});
+    }
+    core::Tensor output = formats::make_tensor(*p.output.format, p.output.shape);
+    function(Call{c.attributes, p.inputs, output, p.states, {p.sequences, p.positions}, &pool, isa});
+    return output;
+}
+
+void expect_close(const core::Tensor& expected, const core::Tensor& actual, double tolerance, const std::string& what) {
+    double largest = 0, worst = 0;
+    for (std::int64_t r = 0; r < expected.shape.rows(); ++r)
+        for (std::int64_t i = 0; i < expected.shape.width(); ++i) {
+            const double difference = std::fabs(static_cast<double>(expected.row_f32(r)[i]) - actual.row_f32(r)[i]);
+            largest = std::max(largest, std::fabs(static_cast<double>(expected.row_f32(r)[i])));
+            if (!(difference <= worst)) worst = difference;
+        }
+    EXPECT_TRUE(worst <= tolerance * largest) << what << ": off by " << worst << ", largest value " << largest;
+}
+
+TEST(Operators, KernelsAgreeWithTheirReference) {
+    std::mt19937 random(7);
+    core::Pool one(1), two(2), three(3);
+    for (const Op* op : all()) {
+        ASSERT_TRUE(op->cases && op->reference && op->shape && op->cost && !op->kernels.empty()) << op->name;
+        ASSERT_FALSE(op->cases().empty()) << op->name;
+        for (const Case& c : op->cases()) {
+            Prepared p = prepare(*op, c, random);
+            const core::Tensor expected = execute(*op, c, p, one, cpu::Isa::base, op->reference);
+            for (const Kernel& kernel : op->kernels) {
+                if (kernel.declines && !kernel.declines({c.attributes, c.inputs, p.output}).empty()) continue;
+                for (const cpu::Isa isa : cpu::available_isas()) {
+                    if (!kernel.run.at(isa)) continue;
+                    std::string what = core::format("{} kernel {} at {}:", op->name, kernel.name, cpu::name(isa));
+                    for (const TensorType& t : c.inputs) what += t ? " " + std::string(t.format->name) + t.shape.text() : " none";
+                    const core::Tensor actual = execute(*op, c, p, one, isa, kernel.run.at(isa));
+                    expect_close(expected, actual, c.tolerance, what);
+                    const auto bytes = static_cast<std::size_t>(formats::tensor_bytes(*p.output.format, p.output.shape));
+                    for (core::Pool* pool : {&two, &three}) {
+                        const core::Tensor other = execute(*op, c, p, *pool, isa, kernel.run.at(isa));
+                        ASSERT_EQ(0, std::memcmp(actual.data, other.data, bytes)) << what << " differs with " << pool->threads() << " threads";
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(Operators, RefuseWrongInputs) {
+    const Attributes none;
+    const std::vector<TensorType> wrong = {f32({2, 8}), of("f32", {4, 9}), {}};
+    EXPECT_THROW(get("matmul").shape({none, wrong, {}}), core::Error);
+    EXPECT_THROW(get("no_such_operator"), core::Error);
+}
+
+TEST(Operators, NamesAreUnique) {
+    for (const Op* a : all())
+        for (const Op* b : all()) EXPECT_TRUE(a == b || a->name != b->name) << a->name;
+}
+
+}  // namespace
+}  // namespace tailor::ops

@@ -1,0 +1,142 @@
+// Operators: everything that may be asked of one stands in its one file.
+//
+// An operator is a file src/ops/<name>.cpp (or a folder src/ops/<name>/ holding <name>.cpp) that defines
+// `extern const Op <name>` in namespace tailor::ops::entries. It states how shapes follow, a slow obvious reference in
+// double precision, its kernels per instruction-set level, what it costs, what it carries between calls (State), and the
+// shape cases on which conformance_test.cpp holds every kernel to the reference. The graph, the planner, `--check`,
+// `--explain` and cost prediction are programs over these fields.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/pool.h"
+#include "core/tensor.h"
+#include "cpu/isa.h"
+#include "formats/format.h"
+
+namespace tailor::ops {
+
+/// Named parameters of a node: integers, real numbers and words. Look-ups are by name and never allocate.
+class Attributes {
+  public:
+    using Value = std::variant<std::int64_t, double, std::string>;
+    Attributes() = default;
+    Attributes(std::initializer_list<std::pair<std::string_view, Value>> values);
+
+    void set(std::string_view name, Value value);
+    bool has(std::string_view name) const { return find(name) != nullptr; }
+    /// Without a fallback a missing attribute is Error(bug): the family forgot it.
+    std::int64_t integer(std::string_view name) const;
+    std::int64_t integer(std::string_view name, std::int64_t fallback) const;
+    double real(std::string_view name) const;
+    double real(std::string_view name, double fallback) const;
+    std::string_view word(std::string_view name, std::string_view fallback) const;
+    const std::vector<std::pair<std::string, Value>>& entries() const { return entries_; }
+
+  private:
+    const Value* find(std::string_view name) const;
+    std::vector<std::pair<std::string, Value>> entries_;
+};
+
+/// Format and shape of a value; format == nullptr stands for an optional input that is absent.
+struct TensorType {
+    const formats::Format* format = nullptr;
+    core::Shape shape;
+    explicit operator bool() const { return format != nullptr; }
+};
+
+/// A node as the planner sees it.
+struct NodeView {
+    const Attributes& attributes;
+    std::span<const TensorType> inputs;
+    TensorType output;
+
+    /// inputs[i], or an absent type beyond the end.
+    TensorType input(std::size_t i) const { return i < inputs.size() ? inputs[i] : TensorType{}; }
+};
+
+/// Where each row of a step stands: row r is token number positions[r] (from 0) of sequence slot sequences[r].
+/// Rows of one sequence come in the order of their positions.
+struct Batch {
+    std::span<const std::int32_t> sequences;
+    std::span<const std::int32_t> positions;
+};
+
+/// Memory an operator carries between calls, per sequence slot: a KV cache, a recurrent state, a convolution window.
+/// The session owns it as one tensor [slots, shape...], zeroed when a sequence starts.
+struct StateType {
+    std::string_view name;                    ///< "k"
+    core::Shape shape;                        ///< of one slot, at most three dimensions
+    const formats::Format* format = nullptr;  ///< nullptr: the session's KV format
+};
+
+/// What the session offers when an operator states its memory.
+struct StateOptions {
+    std::int64_t context = 0;  ///< positions a sequence may hold
+};
+
+/// Work of one call, for limits and predictions.
+struct Cost {
+    double flops = 0;
+    double bytes_read = 0;
+    double bytes_written = 0;
+};
+
+/// One call of a kernel. All pointers are set and all shapes checked by the plan.
+struct Call {
+    const Attributes& attributes;
+    std::span<const core::Tensor> inputs;  ///< absent optional inputs have no data
+    core::Tensor output;
+    std::span<core::Tensor> states;
+    Batch batch;
+    core::Pool* pool;
+    cpu::Isa isa;
+
+    const core::Tensor* input(std::size_t i) const { return i < inputs.size() && inputs[i] ? &inputs[i] : nullptr; }
+};
+
+using Run = void (*)(const Call&) noexcept;
+
+struct Kernel {
+    std::string_view name;
+    std::string_view doc;  ///< one sentence: how it works
+    int version = 1;       ///< raised when its speed changes; part of the key of stored measurements
+    cpu::PerIsa<Run> run;  ///< a null base entry: the kernel needs a higher level
+    /// Why this kernel cannot run this node; empty if it can.
+    std::string (*declines)(const NodeView&) = nullptr;
+};
+
+/// One shape on which the kernels are compared with the reference. Inputs are filled with normal numbers; i32 inputs
+/// with integers in [0, index_limit).
+struct Case {
+    std::vector<TensorType> inputs;
+    Attributes attributes;
+    std::int64_t index_limit = 1;
+    std::int64_t past = 0;     ///< rows come after this many rows, which are run first (operators with state)
+    std::int64_t context = 0;  ///< state size
+    double tolerance = 2e-5;   ///< of the largest absolute reference value
+};
+
+struct Op {
+    std::string_view name;
+    std::string_view doc;  ///< inputs with their shapes, output, and the formula
+    int least_inputs = 1, most_inputs = 1;
+    /// Checks the inputs and gives the output's type. Throws Error(shape) or Error(unsupported).
+    TensorType (*shape)(const NodeView&) = nullptr;
+    /// The definition, in double precision, single thread.
+    void (*reference)(const Call&) = nullptr;
+    /// Fastest first.
+    std::span<const Kernel> kernels;
+    Cost (*cost)(const NodeView&) = nullptr;
+    /// Null for an operator without memory.
+    std::vector<StateType> (*states)(const NodeView&, const StateOptions&) = nullptr;
+    bool in_place = false;  ///< the output may use the buffer of input 0 when shapes and formats agree
+    std::vector<Case> (*cases)() = nullptr;
+};
+
+}  // namespace tailor::ops
