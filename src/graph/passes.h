@@ -1,0 +1,18 @@
+// Passes: functions Graph -> Graph that make a graph cheaper to run without changing what it computes.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace tailor::graph {
+
+/// multiply(silu(gate), up) becomes swiglu(gate, up) when nothing else reads silu's result.
+Graph fuse_gate(const Graph& graph);
+/// Drops nodes that no output depends on.
+Graph remove_dead(const Graph& graph);
+
+/// The passes every plan applies, in order.
+Graph optimize(const Graph& graph);
+
+}  // namespace tailor::graph

@@ -1,0 +1,248 @@
+// Planning and running; see plan.h.
+#include "graph/plan.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "graph/memory.h"
+#include "graph/passes.h"
+
+namespace tailor::graph {
+
+using core::ErrorKind;
+using core::fail;
+
+Plan::Plan(const Graph& graph, core::Pool& pool, PlanOptions options) : graph_(optimize(graph)), pool_(pool), options_(options) {
+    input_data_.assign(graph_.nodes().size(), nullptr);
+    for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+        const Node& node = graph_.nodes()[i];
+        if (!node.op) continue;
+        Step step{.value = static_cast<Value>(i), .first_state = state_slots_.size()};
+        const std::vector<ops::TensorType> types = graph_.input_types(node);
+        if (node.op->states)
+            for (const ops::StateType& state : node.op->states({node.attributes, types, node.type}, options_.state)) {
+                if (node.name.empty()) fail(ErrorKind::bug, "a {} node with state has no name", node.op->name);
+                state_slots_.push_back({node.name + "." + std::string(state.name), state});
+                step.states.emplace_back();
+            }
+        choose_kernel(step);
+        steps_.push_back(std::move(step));
+    }
+    place_values();
+    outputs_.resize(graph_.outputs().size());
+}
+
+void Plan::choose_kernel(Step& step) {
+    const Node& node = graph_.node(step.value);
+    const std::vector<ops::TensorType> types = graph_.input_types(node);
+    step.declined.clear();
+    step.run = nullptr, step.kernel = nullptr;
+    if (options_.use_reference) return;
+    for (const ops::Kernel& kernel : node.op->kernels) {
+        const ops::Run run = kernel.run.at(options_.isa);
+        const std::string reason = !run                  ? core::format("needs more than {}", cpu::name(options_.isa))
+                                   : kernel.declines ? kernel.declines({node.attributes, types, node.type})
+                                                     : std::string();
+        if (reason.empty()) {
+            step.run = run, step.kernel = &kernel;
+            return;
+        }
+        step.declined.push_back(std::string(kernel.name) + ": " + reason);
+    }
+}
+
+// A node may write over its first input when it is the last reader; such chains share one buffer.
+void Plan::place_values() {
+    const std::size_t count = graph_.nodes().size();
+    std::vector<int> last_use(count, -1), step_of(count, -1);
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+        step_of[static_cast<std::size_t>(steps_[s].value)] = static_cast<int>(s);
+        for (const Value v : graph_.node(steps_[s].value).inputs)
+            if (v != absent) last_use[static_cast<std::size_t>(v)] = static_cast<int>(s);
+    }
+    for (const Value v : graph_.outputs()) last_use[static_cast<std::size_t>(v)] = static_cast<int>(steps_.size());
+    std::vector<int> buffer(count, -1);
+    std::vector<Lifetime> lifetimes;
+    for (const Step& step : steps_) {
+        const auto value = static_cast<std::size_t>(step.value);
+        const Node& node = graph_.node(step.value);
+        const int now = step_of[value], end = std::max(now, last_use[value]);
+        const Value first = node.inputs.empty() ? absent : node.inputs[0];
+        const bool may_share = node.op->in_place && first != absent && graph_.node(first).op && last_use[static_cast<std::size_t>(first)] == now &&
+                               graph_.node(first).type.shape == node.type.shape && graph_.node(first).type.format == node.type.format;
+        bool read_twice = false;
+        for (std::size_t i = 1; i < node.inputs.size(); ++i) read_twice |= node.inputs[i] == first;
+        if (may_share && !read_twice) {
+            buffer[value] = buffer[static_cast<std::size_t>(first)];
+            lifetimes[static_cast<std::size_t>(buffer[value])].last = end;
+        } else {
+            buffer[value] = static_cast<int>(lifetimes.size());
+            // 64 bytes of slack let vector kernels read past the end of a row.
+            lifetimes.push_back({formats::tensor_bytes(*node.type.format, node.type.shape) + 64, now, end});
+        }
+    }
+    const ArenaLayout layout = lay_out(lifetimes);
+    arena_bytes_ = layout.bytes;
+    offsets_.assign(count, -1);
+    for (std::size_t i = 0; i < count; ++i)
+        if (buffer[i] >= 0) offsets_[i] = layout.offsets[static_cast<std::size_t>(buffer[i])];
+}
+
+core::Tensor Plan::tensor_of(Value value) const {
+    if (value == absent) return {};
+    const auto i = static_cast<std::size_t>(value);
+    const Node& node = graph_.node(value);
+    if (node.is_constant()) return node.constant;
+    if (node.is_input()) return formats::view(*node.type.format, node.type.shape, input_data_[i]);
+    return formats::view(*node.type.format, node.type.shape, arena_ + offsets_[i]);
+}
+
+void Plan::refresh(Step& step) {
+    const Node& node = graph_.node(step.value);
+    step.inputs.clear();
+    for (const Value v : node.inputs) step.inputs.push_back(tensor_of(v));
+    step.output = tensor_of(step.value);
+    for (std::size_t s = 0; s < step.states.size(); ++s) step.states[s] = states_[step.first_state + s];
+}
+
+void Plan::bind(std::byte* arena, const std::vector<core::Tensor>& states) {
+    if (states.size() != state_slots_.size()) fail(ErrorKind::bug, "a plan with {} states was given {}", state_slots_.size(), states.size());
+    for (std::size_t i = 0; i < states.size(); ++i) {
+        const core::Shape& wanted = state_slots_[i].type.shape;
+        bool fits = states[i].shape.rank() == wanted.rank() + 1;
+        for (int d = 0; fits && d < wanted.rank(); ++d) fits = states[i].shape[d + 1] == wanted[d];
+        if (!fits) fail(ErrorKind::bug, "state {} has shape {}, its node wants {} per slot", state_slots_[i].key, states[i].shape.text(), wanted.text());
+    }
+    arena_ = arena;
+    states_ = states;
+    for (Step& step : steps_) refresh(step);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) outputs_[i] = tensor_of(graph_.outputs()[i]);
+}
+
+void Plan::set_constant(std::string_view name, const core::Tensor& tensor) {
+    const Value value = graph_.find(name);
+    if (value == absent || !graph_.node(value).is_constant()) fail(ErrorKind::bug, "the plan has no constant '{}'", name);
+    if (!(graph_.node(value).type.shape == tensor.shape)) fail(ErrorKind::bug, "'{}' would change its shape", name);
+    graph_.replace_constant(value, tensor);
+    for (Step& step : steps_) {
+        bool reads = false;
+        for (const Value v : graph_.node(step.value).inputs) reads |= v == value;
+        if (!reads) continue;
+        choose_kernel(step);
+        if (arena_) refresh(step);
+    }
+}
+
+void Plan::set_input(std::string_view name, const void* data) {
+    const Value value = graph_.find(name);
+    if (value == absent || !graph_.node(value).is_input()) fail(ErrorKind::bug, "the plan has no input '{}'", name);
+    input_data_[static_cast<std::size_t>(value)] = data;
+    for (Step& step : steps_) {
+        const std::vector<Value>& inputs = graph_.node(step.value).inputs;
+        for (std::size_t i = 0; i < inputs.size() && i < step.inputs.size(); ++i)
+            if (inputs[i] == value) step.inputs[i].data = static_cast<std::byte*>(const_cast<void*>(data));
+    }
+}
+
+ops::Call Plan::call(const Step& step, const ops::Batch& batch) const {
+    return {graph_.node(step.value).attributes, step.inputs, step.output, const_cast<std::vector<core::Tensor>&>(step.states), batch, &pool_, options_.isa};
+}
+
+void Plan::execute(const Step& step, const ops::Batch& batch) const {
+    if (step.run) step.run(call(step, batch));
+    else graph_.node(step.value).op->reference(call(step, batch));
+}
+
+void Plan::run(const ops::Batch& batch) {
+    for (const Step& step : steps_) execute(step, batch);
+}
+
+void Plan::run_timed(const ops::Batch& batch) {
+    for (Step& step : steps_) {
+        const auto start = std::chrono::steady_clock::now();
+        execute(step, batch);
+        step.nanoseconds += std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    }
+}
+
+std::vector<Divergence> Plan::run_checked(const ops::Batch& batch, double tolerance) {
+    std::vector<Divergence> found;
+    for (const Step& step : steps_) {
+        const Node& node = graph_.node(step.value);
+        const auto bytes = static_cast<std::size_t>(formats::tensor_bytes(*node.type.format, node.type.shape));
+        const core::Tensor expected = formats::make_tensor(*node.type.format, node.type.shape), actual = formats::make_tensor(*node.type.format, node.type.shape);
+        ops::Call reference = call(step, batch);
+        reference.output = expected;
+        node.op->reference(reference);  // before the kernel, which may write over its input
+        execute(step, batch);
+        std::memcpy(actual.data, step.output.data, bytes);
+        double largest = 0, worst = 0;
+        for (std::int64_t i = 0; i < node.type.shape.elements(); ++i) {
+            const double e = expected.row_f32(0)[i], difference = std::fabs(e - actual.row_f32(0)[i]);
+            largest = std::max(largest, std::fabs(e));
+            if (!(difference <= worst)) worst = difference;
+        }
+        if (!(worst <= tolerance * largest))
+            found.push_back({node.name.empty() ? std::string(node.op->name) : node.name, step.kernel ? std::string(step.kernel->name) : "reference", worst / largest});
+    }
+    return found;
+}
+
+const core::Tensor& Plan::output(std::size_t i) const { return outputs_.at(i); }
+
+std::vector<Plan::NodeTime> Plan::node_times() const {
+    std::vector<NodeTime> times;
+    for (const Step& step : steps_) {
+        const Node& node = graph_.node(step.value);
+        const bool reads_weight = node.op->name == "matmul" && graph_.node(node.inputs[1]).is_constant();
+        times.push_back({node.name, std::string(node.op->name), reads_weight, step.nanoseconds});
+    }
+    return times;
+}
+
+void Plan::clear_times() {
+    for (Step& step : steps_) step.nanoseconds = 0;
+}
+
+core::Json Plan::explain_json() const {
+    core::Json rows{core::Json::Array{}};
+    for (const Step& step : steps_) {
+        const Node& node = graph_.node(step.value);
+        core::Json row;
+        row.set("node", node.name).set("op", node.op->name).set("result", std::string(node.type.format->name) + node.type.shape.text());
+        for (const Value v : node.inputs)
+            if (v != absent && graph_.node(v).is_constant()) row.set("weight_format", graph_.node(v).type.format->name);
+        row.set("kernel", step.kernel ? step.kernel->name : "reference").set("isa", cpu::name(options_.isa));
+        row.set("declined", core::Json::array(step.declined));
+        rows.add(std::move(row));
+    }
+    return rows;
+}
+
+std::string Plan::explain() const {
+    std::vector<std::vector<std::string>> rows = {{"node", "op", "weight", "result", "kernel", "why not a faster one"}};
+    const core::Json json = explain_json();
+    for (const core::Json& row : json.items()) {
+        std::vector<std::string> declined;
+        for (const core::Json& reason : row.at("declined").items()) declined.push_back(reason.string());
+        const core::Json* const weight = row.find("weight_format");
+        rows.push_back({row.at("node").string(), row.at("op").string(), weight ? weight->string() : "-", row.at("result").string(),
+                        row.at("kernel").string(), core::join(declined, "; ")});
+    }
+    return core::table(rows);
+}
+
+ops::Cost Plan::cost() const {
+    ops::Cost total;
+    for (const Step& step : steps_) {
+        const Node& node = graph_.node(step.value);
+        const std::vector<ops::TensorType> types = graph_.input_types(node);
+        const ops::Cost cost = node.op->cost({node.attributes, types, node.type});
+        total.flops += cost.flops, total.bytes_read += cost.bytes_read, total.bytes_written += cost.bytes_written;
+    }
+    return total;
+}
+
+}  // namespace tailor::graph

@@ -1,0 +1,84 @@
+// Model families: what turns metadata and weights into a graph.
+//
+// A family is one file src/models/<name>.cpp that defines `extern const Model <name>` in namespace
+// tailor::models::entries. Its build function reads the configuration from metadata and adds nodes through a Builder, so
+// that it reads like the paper. Weights are asked for by their names in GGUF with the shape the family expects; a tensor
+// of the file that no family line asked for is an error, because a weight that is ignored means a wrong model.
+#pragma once
+#include <functional>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "files/file.h"
+#include "graph/graph.h"
+
+namespace tailor::models {
+
+using graph::Value;
+
+/// The weights of a model by name: views into a file, or tensors put in their place.
+class Weights {
+  public:
+    /// All tensors of `file`, which must outlive them; they are read when first asked for.
+    explicit Weights(const files::File& file);
+    /// An empty tensor when there is none of this name.
+    core::Tensor find(std::string_view name) const;
+    /// Puts another tensor in the place of one of the same shape.
+    void replace(std::string_view name, core::Tensor tensor);
+    const files::File& file() const { return *file_; }
+
+  private:
+    const files::File* file_;
+    mutable std::map<std::string, core::Tensor, std::less<>> tensors_;
+};
+
+/// What a family builds with. `rows` tokens go in; logits for `wanted_rows` of them come out.
+class Builder {
+  public:
+    Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows);
+
+    graph::Graph graph;
+    Value token_ids;    ///< i32 [rows], input "token_ids"
+    Value positions;    ///< i32 [rows], input "positions"
+    Value wanted;       ///< i32 [wanted_rows], input "wanted_rows": indices of rows
+    const files::Metadata& metadata;
+
+    /// "<architecture>.<key>" of the metadata, as Metadata::integer and real.
+    std::int64_t integer(std::string_view key) const;
+    std::int64_t integer(std::string_view key, std::int64_t fallback) const;
+    double real(std::string_view key) const;
+    double real(std::string_view key, double fallback) const;
+    std::string_view word(std::string_view key, std::string_view fallback) const;
+
+    /// The weight `name`; Error(format) if it is missing or has another shape.
+    Value weight(const std::string& name, core::Shape shape);
+    /// graph::absent if it is missing.
+    Value optional_weight(const std::string& name, core::Shape shape);
+    bool has(const std::string& name) const { return static_cast<bool>(weights_.find(name)); }
+    /// x W^T + b with `name`.weight [outputs, width of x] and, if the file has it, `name`.bias [outputs].
+    Value linear(Value x, const std::string& name, std::int64_t outputs);
+    /// RMSNorm with `name`.weight and the family's epsilon.
+    Value rms_norm(Value x, const std::string& name, double epsilon);
+
+    /// Throws Error(unsupported) naming the first tensor of the file that was never asked for.
+    void require_all_used() const;
+
+  private:
+    std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
+    const Weights& weights_;
+    std::string architecture_;
+    std::set<std::string, std::less<>> used_;
+};
+
+struct Model {
+    std::string_view name;
+    std::span<const std::string_view> architectures;  ///< values of general.architecture
+    std::string_view doc;
+    /// Adds the whole network and returns the logits [wanted_rows, vocabulary].
+    Value (*build)(Builder& builder);
+};
+
+}  // namespace tailor::models

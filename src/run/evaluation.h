@@ -1,0 +1,49 @@
+// Perplexity of a model on text, and its divergence from a reference model, streamed window by window.
+//
+// The text is tokenized whole and cut into windows of `context` tokens; the first token of each is replaced by BOS (if the
+// model has one), and the second half of each window is scored, so that every scored token has at least half a window
+// before it. With a reference, both models see each window and only a few numbers per token are kept: no logits file.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "run/session.h"
+
+namespace tailor::run {
+
+using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+/// A figure with its standard error.
+struct Figure {
+    double value = 0, standard_error = 0;
+    core::Json json() const;
+};
+
+using Windows = std::vector<std::vector<text::TokenId>>;
+
+/// Full windows of `context` tokens, at most `most` of them (0: all). Throws Error(usage) if there is not one.
+Windows cut_windows(const std::vector<text::TokenId>& ids, std::int64_t context, text::TokenId bos, std::int64_t most = 0);
+/// First scored position of a window of this length.
+inline std::int64_t first_scored(std::int64_t context) { return context / 2; }
+
+struct Evaluation {
+    std::int64_t tokens = 0;       ///< scored
+    Figure perplexity;
+    bool has_reference = false;
+    Figure reference_perplexity;
+    Figure mean, median, percentile_99, percentile_99_9, maximum;  ///< of the KL divergence per token, nats
+    Figure top1_agreement;         ///< share of tokens where both models' most likely token is the same
+    core::Json json() const;
+};
+
+/// Evaluates `model` on the windows, against `reference` if it is not null. Both sessions need a context of a window.
+/// Throws Error(numeric) if a logit is not finite.
+Evaluation evaluate(Session& model, Session* reference, const Windows& windows, const Progress& progress = {});
+
+/// Mean divergence between two evaluations of the same model that differ only in the order of floating-point additions
+/// (another instruction-set level, or other chunks): what a divergence of zero looks like here.
+double numerical_noise(std::shared_ptr<const LanguageModel> model, core::Pool& pool, const SessionOptions& options, const Windows& windows);
+
+}  // namespace tailor::run

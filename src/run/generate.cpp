@@ -1,0 +1,98 @@
+// The decode loop; see generate.h.
+#include "run/generate.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/error.h"
+#include "text/utf8_stream.h"
+
+namespace tailor::run {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Text on its way out: whole characters only, and nothing that may yet turn out to be the start of a stop string.
+class Output {
+  public:
+    Output(const std::vector<std::string>& stop, const std::function<void(std::string_view)>& stream) : stop_(stop), stream_(stream) {}
+
+    /// True when a stop string is complete.
+    bool push(std::string_view piece) {
+        pending_ += characters_.push(piece);
+        std::size_t end = std::string::npos;
+        for (const std::string& s : stop_)
+            if (!s.empty()) end = std::min(end, pending_.find(s));
+        if (end != std::string::npos) {
+            pending_.resize(end);
+            release(pending_.size());
+            return true;
+        }
+        std::size_t held = 0;
+        for (const std::string& s : stop_)
+            for (std::size_t n = std::min(s.size(), pending_.size()); n > held; --n)
+                if (pending_.compare(pending_.size() - n, n, s, 0, n) == 0) held = n;
+        release(pending_.size() - held);
+        return false;
+    }
+    void finish() {
+        pending_ += characters_.flush();
+        release(pending_.size());
+    }
+    std::string text;
+
+  private:
+    void release(std::size_t count) {
+        if (count && stream_) stream_(std::string_view(pending_).substr(0, count));
+        text += pending_.substr(0, count);
+        pending_.erase(0, count);
+    }
+    const std::vector<std::string>& stop_;
+    const std::function<void(std::string_view)>& stream_;
+    text::Utf8Stream characters_;
+    std::string pending_;
+};
+
+}  // namespace
+
+Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
+                   const std::function<void(std::string_view)>& stream) {
+    if (prompt.empty()) core::fail(core::ErrorKind::usage, "the prompt has no tokens");
+    const text::Tokenizer* const tokenizer = session.model().has_tokenizer() ? &session.model().tokenizer() : nullptr;
+    Sampler sampler(options.sampler);
+    Output output(options.stop, stream);
+    Generated result;
+    std::vector<text::TokenId> history = prompt;
+    auto start = std::chrono::steady_clock::now();
+    const core::Tensor* logits = &session.prefill(prompt);
+    result.prompt_seconds = seconds_since(start);
+    start = std::chrono::steady_clock::now();
+    result.stop_reason = "length";
+    while (options.most_tokens < 0 || static_cast<std::int64_t>(result.ids.size()) < options.most_tokens) {
+        core::check_interrupt();
+        const text::TokenId id = sampler.sample({logits->row_f32(0), static_cast<std::size_t>(logits->shape.width())}, history);
+        if (tokenizer && !options.ignore_end && tokenizer->ends_generation(id)) {
+            result.stop_reason = "end";
+            break;
+        }
+        result.ids.push_back(id);
+        history.push_back(id);
+        if (tokenizer && output.push(tokenizer->piece(id))) {
+            result.stop_reason = "stop";
+            break;
+        }
+        if (session.past() == session.context()) {
+            result.stop_reason = "context";
+            break;
+        }
+        if (static_cast<std::int64_t>(result.ids.size()) != options.most_tokens) logits = &session.evaluate({&id, 1});
+    }
+    result.decode_seconds = seconds_since(start);
+    if (result.stop_reason != "stop") output.finish();
+    result.text = std::move(output.text);
+    return result;
+}
+
+}  // namespace tailor::run

@@ -1,0 +1,31 @@
+// Writing text token by token.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "run/sampler.h"
+#include "run/session.h"
+
+namespace tailor::run {
+
+struct GenerateOptions {
+    std::int64_t most_tokens = 128;           ///< negative: until the context is full
+    std::vector<std::string> stop;            ///< generation ends before the first of these appears
+    bool ignore_end = false;                  ///< go on after the model's end token
+    SamplerOptions sampler;
+};
+
+struct Generated {
+    std::vector<text::TokenId> ids;
+    std::string text;         ///< empty if the model has no tokenizer
+    std::string stop_reason;  ///< "length", "end", "stop" or "context"
+    double prompt_seconds = 0, decode_seconds = 0;
+};
+
+/// Continues `prompt` in slot 0 of the session. `stream` receives text as soon as it cannot be part of a stop string and
+/// ends on a whole character. Ctrl-C throws Error(interrupted) after what was streamed.
+Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
+                   const std::function<void(std::string_view)>& stream = {});
+
+}  // namespace tailor::run

@@ -1,0 +1,124 @@
+// Whole models against independent answers: random-weight models of the families this build knows, with logits and greedy
+// continuations computed elsewhere. Runs at every instruction-set level with 1 and 2 threads; logits must be within the
+// stated tolerance and the same bits for every thread count. Skipped where the reference data is not at hand; the
+// repository's own checks are in session_test.cpp.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "core/mapped_file.h"
+#include "run/session.h"
+
+namespace tailor::run {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path golden = fs::path(TAILOR_SOURCE_DIR) / ".." / "shared" / "golden" / "models";
+
+std::vector<text::TokenId> ids_of(const core::Json& json) {
+    std::vector<text::TokenId> ids;
+    for (const core::Json& id : json.items()) ids.push_back(static_cast<text::TokenId>(id.integer()));
+    return ids;
+}
+
+core::Json json_file(const fs::path& path) { return core::Json::parse(core::read_text_file(path.string()), path.string()); }
+
+// Folders with a GGUF model of a known family and known formats.
+std::vector<fs::path> folders() {
+    std::vector<fs::path> found;
+    if (!fs::exists(golden)) return found;
+    for (const auto& entry : fs::directory_iterator(golden)) {
+        if (!fs::exists(entry.path() / "model.gguf") || !fs::exists(entry.path() / "logits.f32")) continue;
+        try {
+            LanguageModel::open((entry.path() / "model.gguf").string());
+            found.push_back(entry.path());
+        } catch (const core::Error& error) {
+            EXPECT_TRUE(error.kind() == core::ErrorKind::unsupported) << entry.path() << ": " << error.what();
+        }
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+std::vector<float> logits_of(Session& session, const std::vector<text::TokenId>& ids) {
+    session.reset();
+    const core::Tensor& logits = session.evaluate(ids, static_cast<std::int64_t>(ids.size()));
+    return {logits.row_f32(0), logits.row_f32(0) + logits.shape.elements()};
+}
+
+void expect_close(const std::vector<float>& expected, const std::vector<float>& actual, double tolerance, const std::string& what) {
+    ASSERT_EQ(expected.size(), actual.size()) << what;
+    double largest = 0, worst = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        largest = std::max(largest, std::fabs(static_cast<double>(expected[i])));
+        const double difference = std::fabs(static_cast<double>(expected[i]) - actual[i]);
+        if (!(difference <= worst)) worst = difference;
+    }
+    EXPECT_TRUE(worst <= tolerance * largest) << what << ": off by " << worst << ", largest logit " << largest;
+}
+
+// Greedy continuation; comparison stops where the margin between the two best logits is below the tolerance.
+void expect_greedy(Session& session, const core::Json& greedy, double tolerance, const std::string& what) {
+    session.reset();
+    const std::vector<text::TokenId> expected = ids_of(greedy.at("generated"));
+    const core::Tensor* logits = &session.prefill(ids_of(greedy.at("prompt")));
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const float* const row = logits->row_f32(0);
+        const float* const best = std::max_element(row, row + logits->shape.width());
+        if (greedy.at("margin").items()[i].number() < 2 * tolerance * std::fabs(*best)) return;
+        ASSERT_EQ(expected[i], static_cast<text::TokenId>(best - row)) << what << " at step " << i;
+        logits = &session.evaluate({&expected[i], 1});
+    }
+}
+
+TEST(Golden, LogitsAndGreedyIds) {
+    const std::vector<fs::path> list = folders();
+    if (list.empty()) GTEST_SKIP() << "no reference models at " << golden;
+    core::Pool one(1), two(2);
+    for (const fs::path& folder : list) {
+        const std::vector<text::TokenId> ids = ids_of(json_file(folder / "tokens.json").at("ids"));
+        const double tolerance = json_file(folder / "tolerance.json").at("rel").number();
+        const std::string bytes = core::read_text_file((folder / "logits.f32").string());
+        std::vector<float> expected(bytes.size() / sizeof(float));
+        std::memcpy(expected.data(), bytes.data(), bytes.size());
+        const auto model = LanguageModel::open((folder / "model.gguf").string());
+        for (const cpu::Isa isa : cpu::available_isas()) {
+            const std::string what = folder.filename().string() + " at " + cpu::name(isa);
+            Session session(model, one, {.isa = isa}), parallel(model, two, {.isa = isa});
+            const std::vector<float> actual = logits_of(session, ids), again = logits_of(parallel, ids);
+            expect_close(expected, actual, tolerance, what);
+            EXPECT_EQ(0, std::memcmp(actual.data(), again.data(), actual.size() * sizeof(float))) << what << ": 2 threads differ";
+            if (fs::exists(folder / "greedy.json")) expect_greedy(session, json_file(folder / "greedy.json"), tolerance, what);
+        }
+    }
+    RecordProperty("models", static_cast<int>(list.size()));
+    std::printf("checked %zu models\n", list.size());
+}
+
+TEST(Golden, OneByOneAndInChunksAsInOneBatch) {
+    const fs::path folder = golden / "llama";
+    if (!fs::exists(folder)) GTEST_SKIP() << "no reference models at " << golden;
+    core::Pool pool(1);
+    const std::vector<text::TokenId> ids = ids_of(json_file(folder / "tokens.json").at("ids"));
+    const auto model = LanguageModel::open((folder / "model.gguf").string());
+    Session session(model, pool, {});
+    const std::vector<float> batch = logits_of(session, ids);
+    for (const std::size_t chunk : {1u, 7u, 16u}) {
+        session.reset();
+        std::vector<float> pieces;
+        for (std::size_t i = 0; i < ids.size(); i += chunk) {
+            const std::size_t count = std::min(chunk, ids.size() - i);
+            const core::Tensor& logits = session.evaluate(std::span(ids).subspan(i, count), static_cast<std::int64_t>(count));
+            pieces.insert(pieces.end(), logits.row_f32(0), logits.row_f32(0) + logits.shape.elements());
+        }
+        expect_close(batch, pieces, 1e-5, "chunks of " + std::to_string(chunk));
+    }
+}
+
+}  // namespace
+}  // namespace tailor::run

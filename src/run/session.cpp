@@ -1,0 +1,126 @@
+// Plans, states and steps of running sequences; see session.h.
+#include "run/session.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+#include "formats/registry.h"
+
+namespace tailor::run {
+
+using core::ErrorKind;
+using core::fail;
+
+// Plans are small (views and offsets, no weights); a prompt's odd rest makes one that is rarely needed again.
+constexpr std::size_t most_plans = 16;
+
+Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, SessionOptions options)
+    : model_(std::move(model)), pool_(pool), options_(options), weights_(model_->weights()) {
+    if (options_.context == 0) options_.context = std::min<std::int64_t>(model_->facts().context, 4096);
+    if (options_.context < 1 || options_.context > 10'000'000) fail(ErrorKind::usage, "a context of {} tokens cannot be", options_.context);
+    if (options_.batch < 1) fail(ErrorKind::usage, "the batch must be at least 1 token");
+    options_.batch = std::min(options_.batch, options_.context);
+    formats::get(options_.kv_format);
+    past_.assign(static_cast<std::size_t>(options_.slots), 0);
+    const auto most_rows = static_cast<std::size_t>(options_.context);
+    ids_.resize(most_rows), positions_.resize(most_rows), sequences_.resize(most_rows), wanted_rows_.resize(most_rows);
+}
+
+void Session::reset(std::int64_t slot) {
+    past_[static_cast<std::size_t>(slot)] = 0;
+    for (auto& [key, state] : states_) {
+        const std::int64_t bytes = formats::tensor_bytes(*state.format, state.shape) / state.shape[0];
+        std::memset(state.data + slot * bytes, 0, static_cast<std::size_t>(bytes));
+    }
+}
+
+void Session::grow_arena(std::int64_t bytes) {
+    if (bytes <= arena_size_) return;
+    arena_ = formats::make_tensor(formats::get("i32"), {(bytes + 3) / 4});
+    arena_size_ = bytes;
+    for (Planned& planned : plans_) bind(*planned.plan);
+}
+
+void Session::bind(graph::Plan& plan) {
+    std::vector<core::Tensor> states;
+    for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
+        auto it = std::find_if(states_.begin(), states_.end(), [&](const auto& s) { return s.first == slot.key; });
+        if (it == states_.end()) {
+            const formats::Format& format = slot.type.format ? *slot.type.format : formats::get(options_.kv_format);
+            core::Shape shape{options_.slots};
+            for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
+            if (!format.holds(shape.width()))
+                fail(ErrorKind::usage, "a KV cache in {} needs heads of a multiple of {} values; this model has {}", format.name, format.values_per_block, shape.width());
+            states_.emplace_back(slot.key, formats::make_tensor(format, shape));
+            it = states_.end() - 1;
+        }
+        states.push_back(it->second);
+    }
+    plan.set_input("token_ids", ids_.data());
+    plan.set_input("positions", positions_.data());
+    plan.set_input("wanted_rows", wanted_rows_.data());
+    plan.bind(arena_.data, states);
+}
+
+graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
+    for (Planned& planned : plans_)
+        if (planned.rows == rows && planned.wanted == wanted) {
+            planned.last_used = ++uses_;
+            return *planned.plan;
+        }
+    if (plans_.size() == most_plans)
+        plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const Planned& a, const Planned& b) { return a.last_used < b.last_used; }));
+    auto made = std::make_unique<graph::Plan>(models::build(model_->family(), weights_, rows, wanted), pool_,
+                                              graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}});
+    grow_arena(made->arena_bytes());
+    bind(*made);
+    plans_.push_back({rows, wanted, std::move(made), ++uses_});
+    return *plans_.back().plan;
+}
+
+const core::Tensor& Session::evaluate(std::span<const text::TokenId> ids, std::int64_t wanted, std::int64_t slot) {
+    const auto rows = static_cast<std::int64_t>(ids.size());
+    std::int64_t& past = past_[static_cast<std::size_t>(slot)];
+    if (rows < 1 || wanted < 0 || wanted > rows) fail(ErrorKind::bug, "{} logits of {} tokens cannot be", wanted, rows);
+    if (past + rows > options_.context)
+        fail(ErrorKind::usage, "the context of {} tokens is full ({} past, {} new); ask for a larger one with -c", options_.context, past, rows);
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        if (ids[i] < 0 || ids[i] >= model_->facts().vocabulary)
+            fail(ErrorKind::usage, "token id {} is outside the vocabulary of {}", ids[i], model_->facts().vocabulary);
+        ids_[i] = ids[i];
+        positions_[i] = static_cast<std::int32_t>(past + r);
+        sequences_[i] = static_cast<std::int32_t>(slot);
+    }
+    for (std::int64_t i = 0; i < wanted; ++i) wanted_rows_[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(rows - wanted + i);
+    graph::Plan& p = plan(rows, wanted);
+    const ops::Batch batch{{sequences_.data(), ids.size()}, {positions_.data(), ids.size()}};
+    if (runner_) runner_(p, batch, runner_context_);
+    else p.run(batch);
+    past += rows;
+    return p.output();
+}
+
+const core::Tensor& Session::prefill(std::span<const text::TokenId> ids, std::int64_t slot) {
+    while (static_cast<std::int64_t>(ids.size()) > options_.batch) {
+        evaluate(ids.first(static_cast<std::size_t>(options_.batch)), 0, slot);
+        ids = ids.subspan(static_cast<std::size_t>(options_.batch));
+        core::check_interrupt();
+    }
+    return evaluate(ids, 1, slot);
+}
+
+void Session::set_weight(std::string_view name, const core::Tensor& tensor) {
+    weights_.replace(name, tensor);
+    for (Planned& planned : plans_)
+        if (planned.plan->has_constant(name)) planned.plan->set_constant(name, tensor);
+}
+
+std::uint64_t Session::state_bytes() const {
+    std::uint64_t total = 0;
+    for (const auto& [key, state] : states_) total += static_cast<std::uint64_t>(formats::tensor_bytes(*state.format, state.shape));
+    return total;
+}
+
+}  // namespace tailor::run

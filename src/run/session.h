@@ -1,0 +1,79 @@
+// A session: a model with the memory of its running sequences.
+//
+// It owns the states (KV caches) of one or more sequence slots, one arena for intermediate values, and the plans made so
+// far, one per number of rows. Each call to evaluate() appends tokens to one sequence. After the first step of a size,
+// evaluating allocates nothing.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "graph/plan.h"
+#include "run/language_model.h"
+
+namespace tailor::run {
+
+struct SessionOptions {
+    std::int64_t context = 0;  ///< positions per slot; 0: what the model was made for, at most 4096
+    std::int64_t slots = 1;
+    std::int64_t batch = 512;  ///< most tokens of one plan; longer prompts are cut into chunks
+    std::string kv_format = "f32";
+    cpu::Isa isa = cpu::active_isa();
+    bool use_reference = false;  ///< every node by its double-precision definition: slow
+};
+
+class Session {
+  public:
+    /// The model and the pool must outlive the session. Throws Error(usage) for a context or KV format that cannot be.
+    Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, SessionOptions options);
+
+    const LanguageModel& model() const { return *model_; }
+    const SessionOptions& options() const { return options_; }
+    std::int64_t context() const { return options_.context; }
+    /// Tokens evaluated in a slot since its last reset.
+    std::int64_t past(std::int64_t slot = 0) const { return past_[static_cast<std::size_t>(slot)]; }
+    /// Forgets the sequence of a slot.
+    void reset(std::int64_t slot = 0);
+
+    /// Appends tokens in one batch and returns the logits [wanted, vocabulary] of the last `wanted` of them, valid until
+    /// the next call. Throws Error(usage) when the context is full or an id is outside the vocabulary.
+    const core::Tensor& evaluate(std::span<const text::TokenId> ids, std::int64_t wanted = 1, std::int64_t slot = 0);
+    /// Appends any number of tokens in chunks of options().batch; the logits [1, vocabulary] of the last one.
+    const core::Tensor& prefill(std::span<const text::TokenId> ids, std::int64_t slot = 0);
+
+    /// The plan for this many rows, made if it is new; for --explain, --check, timing and swapping weights.
+    graph::Plan& plan(std::int64_t rows, std::int64_t wanted);
+    /// Puts another tensor in a weight's place in every plan made so far and to come.
+    void set_weight(std::string_view name, const core::Tensor& tensor);
+    /// Hooks for tools: called instead of Plan::run when set.
+    using Runner = void (*)(graph::Plan& plan, const ops::Batch& batch, void* context);
+    void set_runner(Runner runner, void* context) { runner_ = runner, runner_context_ = context; }
+
+    /// Bytes of all states; of the arena.
+    std::uint64_t state_bytes() const;
+    std::uint64_t arena_bytes() const { return static_cast<std::uint64_t>(arena_size_); }
+
+  private:
+    struct Planned {
+        std::int64_t rows, wanted;
+        std::unique_ptr<graph::Plan> plan;
+        std::uint64_t last_used = 0;
+    };
+    void bind(graph::Plan& plan);
+    void grow_arena(std::int64_t bytes);
+
+    std::shared_ptr<const LanguageModel> model_;
+    core::Pool& pool_;
+    SessionOptions options_;
+    models::Weights weights_;
+    std::vector<Planned> plans_;
+    std::uint64_t uses_ = 0;
+    std::vector<std::pair<std::string, core::Tensor>> states_;
+    core::Tensor arena_;
+    std::int64_t arena_size_ = 0;
+    std::vector<std::int64_t> past_;
+    std::vector<std::int32_t> ids_, positions_, sequences_, wanted_rows_;
+    Runner runner_ = nullptr;
+    void* runner_context_ = nullptr;
+};
+
+}  // namespace tailor::run
