@@ -167,6 +167,13 @@ void Plan::run_timed(const ops::Batch& batch) {
     }
 }
 
+void Plan::run_observed(const ops::Batch& batch, const Observer& observe) {
+    for (const Step& step : steps_) {
+        observe(graph_.node(step.value), step.inputs);
+        execute(step, batch);
+    }
+}
+
 std::vector<Divergence> Plan::run_checked(const ops::Batch& batch, double tolerance) {
     std::vector<Divergence> found;
     for (const Step& step : steps_) {

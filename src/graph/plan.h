@@ -46,6 +46,7 @@ class Plan {
     /// plan has no such constant, which is also the case if no output depends on it.
     void set_constant(std::string_view name, const core::Tensor& tensor);
     bool has_constant(std::string_view name) const { return graph_.find(name) != absent; }
+    const Graph& graph() const { return graph_; }
 
     /// Sets the data of an input; its type is fixed by the graph.
     void set_input(std::string_view name, const void* data);
@@ -53,6 +54,9 @@ class Plan {
     void run(const ops::Batch& batch);
     /// Like run(), with the time of each node added to node_nanoseconds().
     void run_timed(const ops::Batch& batch);
+    /// Like run(); `observe` sees each node with its inputs just before it runs.
+    using Observer = std::function<void(const Node& node, std::span<const core::Tensor> inputs)>;
+    void run_observed(const ops::Batch& batch, const Observer& observe);
     /// Like run(), then each node by its reference on the same inputs; reports every node that differs by more than
     /// `tolerance` of the largest value, in order.
     std::vector<Divergence> run_checked(const ops::Batch& batch, double tolerance);

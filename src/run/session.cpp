@@ -96,7 +96,7 @@ const core::Tensor& Session::evaluate(std::span<const text::TokenId> ids, std::i
     for (std::int64_t i = 0; i < wanted; ++i) wanted_rows_[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(rows - wanted + i);
     graph::Plan& p = plan(rows, wanted);
     const ops::Batch batch{{sequences_.data(), ids.size()}, {positions_.data(), ids.size()}};
-    if (runner_) runner_(p, batch, runner_context_);
+    if (runner_) runner_(p, batch);
     else p.run(batch);
     past += rows;
     return p.output();

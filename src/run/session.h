@@ -4,6 +4,7 @@
 // far, one per number of rows. Each call to evaluate() appends tokens to one sequence. After the first step of a size,
 // evaluating allocates nothing.
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -44,9 +45,9 @@ class Session {
     graph::Plan& plan(std::int64_t rows, std::int64_t wanted);
     /// Puts another tensor in a weight's place in every plan made so far and to come.
     void set_weight(std::string_view name, const core::Tensor& tensor);
-    /// Hooks for tools: called instead of Plan::run when set.
-    using Runner = void (*)(graph::Plan& plan, const ops::Batch& batch, void* context);
-    void set_runner(Runner runner, void* context) { runner_ = runner, runner_context_ = context; }
+    /// For tools that time, check or observe: called instead of Plan::run when it is not empty.
+    using Runner = std::function<void(graph::Plan& plan, const ops::Batch& batch)>;
+    void set_runner(Runner runner) { runner_ = std::move(runner); }
 
     /// Bytes of all states; of the arena.
     std::uint64_t state_bytes() const;
@@ -72,8 +73,7 @@ class Session {
     std::int64_t arena_size_ = 0;
     std::vector<std::int64_t> past_;
     std::vector<std::int32_t> ids_, positions_, sequences_, wanted_rows_;
-    Runner runner_ = nullptr;
-    void* runner_context_ = nullptr;
+    Runner runner_;
 };
 
 }  // namespace tailor::run

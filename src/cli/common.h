@@ -1,0 +1,55 @@
+// What commands share: opening the model a user named, common options, text input, progress, and numbers in text.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cli/options.h"
+#include "core/json.h"
+#include "core/pool.h"
+#include "run/evaluation.h"
+#include "run/session.h"
+
+namespace tailor::cli {
+
+/// Options of every command that runs a model; add() declares them, and a model may be given as the first argument, by
+/// -m, or not at all: then the embedded default model is used.
+struct ModelOptions {
+    std::string model;
+    std::int64_t threads = 0;   ///< 0: one per core
+    std::int64_t context = 0;   ///< 0: the model's own
+    std::int64_t batch = 512;
+    std::string kv_format = "f32";
+
+    void add(Options& options);
+    std::shared_ptr<run::LanguageModel> open() const;
+    run::SessionOptions session() const;
+};
+
+/// Opens a path, or the embedded default for an empty one (or "default").
+std::shared_ptr<run::LanguageModel> open_model(const std::string& path);
+/// The embedded default model as a file.
+std::unique_ptr<files::File> embedded_model();
+
+/// One line on standard error, rewritten as work goes on: label, share, time left. Shown only for a terminal and after
+/// two seconds, or every ten seconds as lines of their own when standard error is not a terminal.
+class ProgressLine {
+  public:
+    explicit ProgressLine(std::string label);
+    ~ProgressLine();
+    void update(std::int64_t done, std::int64_t total);
+    /// A callback for library functions; refers to this object.
+    run::Progress callback();
+
+  private:
+    std::string label_;
+    std::int64_t start_nanoseconds_, last_nanoseconds_ = 0;
+    bool shown_ = false, terminal_;
+};
+
+/// Prints a line to standard error.
+void note(const std::string& line);
+void print(const std::string& text);
+void print_json(const core::Json& json);
+
+}  // namespace tailor::cli

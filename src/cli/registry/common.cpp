@@ -1,0 +1,79 @@
+// See common.h.
+#include "cli/common.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "core/error.h"
+#include "files/registry.h"
+
+// The embedded default model: bytes placed by default_model.S.
+extern "C" {
+extern const unsigned char tailor_default_model_begin[];
+extern const unsigned char tailor_default_model_end[];
+}
+
+namespace tailor::cli {
+
+void ModelOptions::add(Options& options) {
+    options.add("model,-m,--model", model, "model file (GGUF); without one, the small English model built in");
+    options.add("-t,--threads", threads, "threads; 0: one per core");
+    options.add("-c,--context", context, "tokens of context; 0: what the model was made for");
+    options.add("-b,--batch", batch, "most tokens evaluated together");
+    options.add("--kv", kv_format, "number format of the KV cache: f32, f16, bf16, q8_0 ...");
+}
+
+std::unique_ptr<files::File> embedded_model() {
+    const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(tailor_default_model_begin),
+                                           reinterpret_cast<const std::byte*>(tailor_default_model_end));
+    return files::open_memory(bytes, "the built-in model");
+}
+
+std::shared_ptr<run::LanguageModel> open_model(const std::string& path) {
+    if (path.empty() || path == "default") return run::LanguageModel::from_file(embedded_model());
+    return run::LanguageModel::open(path);
+}
+
+std::shared_ptr<run::LanguageModel> ModelOptions::open() const { return open_model(model); }
+
+run::SessionOptions ModelOptions::session() const {
+    if (threads < 0 || threads > 1024) core::fail(core::ErrorKind::usage, "-t must be between 1 and 1024 (or 0 for all cores), not {}", threads);
+    if (context < 0) core::fail(core::ErrorKind::usage, "-c must be positive, not {}", context);
+    return {.context = context, .batch = batch, .kv_format = kv_format};
+}
+
+static std::int64_t now_nanoseconds() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+ProgressLine::ProgressLine(std::string label) : label_(std::move(label)), start_nanoseconds_(now_nanoseconds()), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+ProgressLine::~ProgressLine() {
+    if (shown_ && terminal_) std::fputs("\r\033[K", stderr);
+}
+
+void ProgressLine::update(std::int64_t done, std::int64_t total) {
+    const std::int64_t now = now_nanoseconds();
+    const double elapsed = static_cast<double>(now - start_nanoseconds_) * 1e-9;
+    const double wait = terminal_ ? 0.2 : 10;
+    if (elapsed < 2 || static_cast<double>(now - last_nanoseconds_) * 1e-9 < wait || total <= 0) return;
+    last_nanoseconds_ = now;
+    shown_ = true;
+    const double share = static_cast<double>(done) / static_cast<double>(total);
+    const std::string left = done > 0 ? core::format(", {:.0f} s left", elapsed * (1 / share - 1)) : "";
+    std::fprintf(stderr, "%s%s: %lld of %lld (%.0f %%%s)%s", terminal_ ? "\r\033[K" : "", label_.c_str(), static_cast<long long>(done),
+                 static_cast<long long>(total), share * 100, left.c_str(), terminal_ ? "" : "\n");
+    std::fflush(stderr);
+}
+
+run::Progress ProgressLine::callback() {
+    return [this](std::int64_t done, std::int64_t total) { update(done, total); };
+}
+
+void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void print_json(const core::Json& json) { print(json.text() + "\n"); }
+
+}  // namespace tailor::cli

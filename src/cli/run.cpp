@@ -1,0 +1,133 @@
+// tailor run: continue a prompt, streaming.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cli/common.h"
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "run/generate.h"
+
+namespace tailor::cli::run_command {
+
+struct Settings {
+    ModelOptions model;
+    run::GenerateOptions generate;
+    std::string prompt, prompt_file;
+    std::vector<std::int32_t> token_ids;
+    bool no_prompt = false, explain = false, check = false;
+};
+
+static void declare(Options& options, Settings& s) {
+    s.model.add(options);
+    options.add("text,-p,--prompt", s.prompt, "the prompt; '-' or nothing: standard input");
+    options.add("-f,--file", s.prompt_file, "read the prompt from a file");
+    options.add("--token-ids", s.token_ids, "the prompt as token ids, taken as they are: 1,2,3");
+    options.add("-n,--predict", s.generate.most_tokens, "tokens to write; -1: until the context is full");
+    options.add("--temp,--temperature", s.generate.sampler.temperature, "0: always the most likely token");
+    options.add("--top-k", s.generate.sampler.top_k, "keep the k most likely tokens; 0: all");
+    options.add("--top-p", s.generate.sampler.top_p, "keep the most likely tokens that make up this probability");
+    options.add("--min-p", s.generate.sampler.min_p, "keep tokens at least this share as likely as the best");
+    options.add("--repeat-penalty", s.generate.sampler.repeat_penalty, "above 1: recent tokens become less likely");
+    options.add("--repeat-last-n", s.generate.sampler.repeat_last_n, "how many recent tokens the penalty sees");
+    options.add("-s,--seed", s.generate.sampler.seed, "the same seed writes the same text");
+    options.add("--stop", s.generate.stop, "end before this text appears (may be given again)");
+    options.flag("--ignore-eos", s.generate.ignore_end, "go on after the model's end token");
+    options.flag("--no-prompt", s.no_prompt, "do not print the prompt before its continuation");
+    options.flag("--explain", s.explain, "print the kernel of each node and why faster ones declined, then stop");
+    options.flag("--check", s.check, "run the reference beside each kernel for the prompt and report what differs, then stop");
+}
+
+static std::string prompt_text(const Settings& s) {
+    if (!s.prompt_file.empty()) return core::read_text_file(s.prompt_file);
+    if (!s.prompt.empty() && s.prompt != "-") return s.prompt;
+    if (s.prompt.empty() && ::isatty(STDIN_FILENO)) core::fail(core::ErrorKind::usage, "there is no prompt: give it as an argument, with -f FILE, or on standard input");
+    return core::read_text_file("-");
+}
+
+// Every kernel of a prompt against the double-precision reference; 1e-4 of a node's largest value is far above the
+// rounding of f32 sums and far below any real mistake.
+static void check_kernels(run::Session& session, const std::vector<text::TokenId>& ids, bool json) {
+    constexpr double tolerance = 1e-4;
+    std::vector<graph::Divergence> found;
+    session.set_runner([&](graph::Plan& plan, const ops::Batch& batch) { found = plan.run_checked(batch, tolerance); });
+    session.evaluate(std::span(ids).first(std::min(ids.size(), static_cast<std::size_t>(session.options().batch))));
+    session.set_runner({});
+    core::Json rows{core::Json::Array{}};
+    for (const graph::Divergence& d : found) {
+        rows.add(core::Json().set("node", d.node).set("kernel", d.kernel).set("relative_error", d.relative_error));
+        if (!json) print(core::format("{} ({}): off by {:.3g} of its largest value\n", d.node, d.kernel, d.relative_error));
+    }
+    if (json) print_json(core::Json().set("tolerance", tolerance).set("divergences", std::move(rows)));
+    else if (found.empty()) print("every node agrees with its reference within 1e-4 of its largest value\n");
+    if (!found.empty()) core::fail(core::ErrorKind::numeric, "{} nodes differ from their reference, the first is {}", found.size(), found[0].node);
+}
+
+static void write_text(const Settings& s, run::Session& session, const std::vector<text::TokenId>& ids, const std::string& prompt, bool json) {
+    const bool streams = !json && session.model().has_tokenizer();
+    if (streams && !s.no_prompt) print(prompt);
+    const run::Generated g = run::generate(session, ids, s.generate, [&](std::string_view piece) {
+        if (!streams) return;
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        std::fflush(stdout);
+    });
+    const double prompt_rate = static_cast<double>(ids.size()) / g.prompt_seconds, decode_rate = static_cast<double>(g.ids.size()) / g.decode_seconds;
+    if (json) {
+        core::Json j;
+        j.set("prompt_ids", core::Json::array(ids)).set("ids", core::Json::array(g.ids)).set("text", g.text).set("stop_reason", g.stop_reason);
+        j.set("prompt_tokens_per_second", prompt_rate).set("decode_tokens_per_second", decode_rate);
+        return print_json(j);
+    }
+    if (!streams) {
+        std::vector<std::string> words;
+        for (const text::TokenId id : g.ids) words.push_back(std::to_string(id));
+        print(core::join(words, ","));
+    }
+    print("\n");
+    if (::isatty(STDERR_FILENO))
+        note(core::format("[{} prompt tokens at {:.1f}/s, {} written at {:.1f}/s, stopped: {}]", ids.size(), prompt_rate, g.ids.size(), decode_rate, g.stop_reason));
+}
+
+static void run(Options& options) {
+    Settings s;
+    declare(options, s);
+    options.parse();
+    s.generate.sampler.check();
+    // "tailor run 'Once upon'" means a prompt for the built-in model, unless that is the name of a file.
+    if (s.prompt.empty() && s.prompt_file.empty() && s.token_ids.empty() && !s.model.model.empty() && s.model.model != "default" &&
+        ::access(s.model.model.c_str(), F_OK) != 0 && s.model.model.find(' ') != std::string::npos)
+        std::swap(s.prompt, s.model.model);
+    const auto model = s.model.open();
+    core::Pool pool(static_cast<int>(s.model.threads));
+    run::Session session(model, pool, s.model.session());
+    if (s.explain) {
+        if (options.json()) print_json(session.plan(1, 1).explain_json());
+        else print(session.plan(1, 1).explain());
+        return;
+    }
+    std::vector<text::TokenId> ids = s.token_ids;
+    std::string prompt;
+    if (ids.empty()) {
+        prompt = prompt_text(s);
+        ids = model->tokenizer().encode(prompt);
+    }
+    if (s.check) check_kernels(session, ids, options.json());
+    else write_text(s, session, ids, prompt, options.json());
+}
+
+}  // namespace tailor::cli::run_command
+
+namespace tailor::cli::entries {
+extern const Command run = {
+    .name = "run",
+    .doc = "continue a prompt",
+    .examples = "tailor run model.gguf \"Once upon a time\"\n"
+                "tailor run -p \"It was a dark night\" -n 200 --temp 0.7 --seed 1\n"
+                "tailor run model.gguf -f story.txt --stop \"The end\"\n"
+                "echo \"My dear\" | tailor run model.gguf --json\n"
+                "tailor run model.gguf --token-ids 1,2,3 -n 48 --temp 0 --json\n"
+                "tailor run model.gguf -p Hello --explain",
+    .run = &run_command::run,
+    .place = 10,
+};
+}  // namespace tailor::cli::entries
