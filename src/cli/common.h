@@ -30,6 +30,18 @@ struct ModelOptions {
 std::shared_ptr<run::LanguageModel> open_model(const std::string& path);
 /// The embedded default model as a file.
 std::unique_ptr<files::File> embedded_model();
+/// The same choice as a file alone: also for models that this build cannot run.
+std::unique_ptr<files::File> open_file(const std::string& path);
+
+/// The text a user gave: the content of `file` ('-': standard input), or standard input if it is empty. Throws
+/// Error(usage) saying `what` is missing when standard input is a terminal.
+std::string input_text(const std::string& file, std::string_view what);
+/// The windows of evaluation and calibration: BOS first if the model's tokenizer adds one.
+run::Windows text_windows(const run::LanguageModel& model, const std::string& text, std::int64_t window, std::int64_t most);
+/// `given`, or the smaller of 512 and the model's own context for 0: what a window should be.
+std::int64_t window_length(const run::LanguageModel& model, std::int64_t given);
+/// "8.39 M", "1.10 G": a count with three digits; "512" below a thousand.
+std::string human_count(double count);
 
 /// One line on standard error, rewritten as work goes on: label, share, time left. Shown only for a terminal and after
 /// two seconds, or every ten seconds as lines of their own when standard error is not a terminal.
@@ -46,6 +58,9 @@ class ProgressLine {
     std::int64_t start_nanoseconds_, last_nanoseconds_ = 0;
     bool shown_ = false, terminal_;
 };
+
+/// The value of -t as a pool takes it; Error(usage) if it cannot be.
+int checked_threads(std::int64_t threads);
 
 /// Prints a line to standard error.
 void note(const std::string& line);

@@ -40,10 +40,13 @@ class Options {
 
     /// The value of --json, which every command has: results as JSON on standard output, and errors too.
     bool json() const { return json_; }
+    /// "tailor fit model.gguf --size 4MB", for records.
+    std::string command_line() const;
 
   private:
     struct Parser;
     std::unique_ptr<Parser> parser_;
+    std::string command_;
     std::vector<std::string> arguments_;
     bool json_ = false;
 };

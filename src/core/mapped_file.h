@@ -19,6 +19,8 @@ class MappedFile {
     MappedFile& operator=(const MappedFile&) = delete;
 
     std::span<const std::byte> bytes() const { return {data_, size_}; }
+    /// Gives the whole pages inside a range back to the system; they are read again when touched.
+    void release(std::uint64_t offset, std::uint64_t bytes) const noexcept;
 
   private:
     const std::byte* data_ = nullptr;

@@ -23,7 +23,7 @@ Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, S
     options_.batch = std::min(options_.batch, options_.context);
     formats::get(options_.kv_format);
     past_.assign(static_cast<std::size_t>(options_.slots), 0);
-    const auto most_rows = static_cast<std::size_t>(options_.context);
+    const auto most_rows = static_cast<std::size_t>(std::max(options_.context, options_.slots));
     ids_.resize(most_rows), positions_.resize(most_rows), sequences_.resize(most_rows), wanted_rows_.resize(most_rows);
 }
 
@@ -79,27 +79,45 @@ graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
     return *plans_.back().plan;
 }
 
-const core::Tensor& Session::evaluate(std::span<const text::TokenId> ids, std::int64_t wanted, std::int64_t slot) {
-    const auto rows = static_cast<std::int64_t>(ids.size());
+// Row `row` of the coming step is the next token of `slot`.
+void Session::append_row(std::int64_t row, text::TokenId id, std::int64_t slot) {
     std::int64_t& past = past_[static_cast<std::size_t>(slot)];
-    if (rows < 1 || wanted < 0 || wanted > rows) fail(ErrorKind::bug, "{} logits of {} tokens cannot be", wanted, rows);
-    if (past + rows > options_.context)
-        fail(ErrorKind::usage, "the context of {} tokens is full ({} past, {} new); ask for a larger one with -c", options_.context, past, rows);
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const auto i = static_cast<std::size_t>(r);
-        if (ids[i] < 0 || ids[i] >= model_->facts().vocabulary)
-            fail(ErrorKind::usage, "token id {} is outside the vocabulary of {}", ids[i], model_->facts().vocabulary);
-        ids_[i] = ids[i];
-        positions_[i] = static_cast<std::int32_t>(past + r);
-        sequences_[i] = static_cast<std::int32_t>(slot);
-    }
+    if (id < 0 || id >= model_->facts().vocabulary)
+        fail(ErrorKind::usage, "token id {} is outside the vocabulary of {}", id, model_->facts().vocabulary);
+    const auto i = static_cast<std::size_t>(row);
+    ids_[i] = id;
+    positions_[i] = static_cast<std::int32_t>(past++);
+    sequences_[i] = static_cast<std::int32_t>(slot);
+}
+
+// Runs the rows that were appended; logits of the last `wanted` of them.
+const core::Tensor& Session::step(std::int64_t rows, std::int64_t wanted) {
     for (std::int64_t i = 0; i < wanted; ++i) wanted_rows_[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(rows - wanted + i);
     graph::Plan& p = plan(rows, wanted);
-    const ops::Batch batch{{sequences_.data(), ids.size()}, {positions_.data(), ids.size()}};
+    const auto count = static_cast<std::size_t>(rows);
+    const ops::Batch batch{{sequences_.data(), count}, {positions_.data(), count}};
     if (runner_) runner_(p, batch);
     else p.run(batch);
-    past += rows;
     return p.output();
+}
+
+const core::Tensor& Session::evaluate(std::span<const text::TokenId> ids, std::int64_t wanted, std::int64_t slot) {
+    const auto rows = static_cast<std::int64_t>(ids.size());
+    if (rows < 1 || wanted < 0 || wanted > rows) fail(ErrorKind::bug, "{} logits of {} tokens cannot be", wanted, rows);
+    if (past(slot) + rows > options_.context)
+        fail(ErrorKind::usage, "the context of {} tokens is full ({} past, {} new); ask for a larger one with -c", options_.context, past(slot), rows);
+    for (std::int64_t r = 0; r < rows; ++r) append_row(r, ids[static_cast<std::size_t>(r)], slot);
+    return step(rows, wanted);
+}
+
+const core::Tensor& Session::evaluate_slots(std::span<const text::TokenId> ids) {
+    const auto rows = static_cast<std::int64_t>(ids.size());
+    if (rows < 1 || rows > options_.slots) fail(ErrorKind::bug, "{} tokens for {} slots", rows, options_.slots);
+    for (std::int64_t slot = 0; slot < rows; ++slot) {
+        if (past(slot) == options_.context) fail(ErrorKind::usage, "the context of {} tokens is full", options_.context);
+        append_row(slot, ids[static_cast<std::size_t>(slot)], slot);
+    }
+    return step(rows, rows);
 }
 
 const core::Tensor& Session::prefill(std::span<const text::TokenId> ids, std::int64_t slot) {

@@ -38,6 +38,8 @@ class Session {
     /// Appends tokens in one batch and returns the logits [wanted, vocabulary] of the last `wanted` of them, valid until
     /// the next call. Throws Error(usage) when the context is full or an id is outside the vocabulary.
     const core::Tensor& evaluate(std::span<const text::TokenId> ids, std::int64_t wanted = 1, std::int64_t slot = 0);
+    /// Appends one token to each of the first ids.size() slots in one batch; their logits [slots, vocabulary].
+    const core::Tensor& evaluate_slots(std::span<const text::TokenId> ids);
     /// Appends any number of tokens in chunks of options().batch; the logits [1, vocabulary] of the last one.
     const core::Tensor& prefill(std::span<const text::TokenId> ids, std::int64_t slot = 0);
 
@@ -59,6 +61,8 @@ class Session {
         std::unique_ptr<graph::Plan> plan;
         std::uint64_t last_used = 0;
     };
+    void append_row(std::int64_t row, text::TokenId id, std::int64_t slot);
+    const core::Tensor& step(std::int64_t rows, std::int64_t wanted);
     void bind(graph::Plan& plan);
     void grow_arena(std::int64_t bytes);
 

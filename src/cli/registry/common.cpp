@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/registry.h"
 
 // The embedded default model: bytes placed by default_model.S.
@@ -36,10 +38,41 @@ std::shared_ptr<run::LanguageModel> open_model(const std::string& path) {
     return run::LanguageModel::open(path);
 }
 
+std::unique_ptr<files::File> open_file(const std::string& path) {
+    return path.empty() || path == "default" ? embedded_model() : files::open(path);
+}
+
+std::string input_text(const std::string& file, std::string_view what) {
+    if (file.empty() && ::isatty(STDIN_FILENO)) core::fail(core::ErrorKind::usage, "there is no {}: give it with -f FILE or on standard input", what);
+    return core::read_text_file(file.empty() ? "-" : file);
+}
+
+std::int64_t window_length(const run::LanguageModel& model, std::int64_t given) {
+    return given > 0 ? given : std::min<std::int64_t>(512, model.facts().context);
+}
+
+run::Windows text_windows(const run::LanguageModel& model, const std::string& text, std::int64_t window, std::int64_t most) {
+    const text::Tokenizer& tokenizer = model.tokenizer();
+    return run::cut_windows(tokenizer.encode(text), window, tokenizer.adds_bos() ? tokenizer.bos() : -1, most);
+}
+
+std::string human_count(double count) {
+    constexpr const char* units[] = {"", " K", " M", " G", " T"};
+    int unit = 0;
+    for (; count >= 999.5 && unit < 4; ++unit) count /= 1000;
+    if (unit == 0) return core::format("{:.0f}", count);
+    return core::format(count < 9.995 ? "{:.2f}{}" : count < 99.95 ? "{:.1f}{}" : "{:.0f}{}", count, units[unit]);
+}
+
 std::shared_ptr<run::LanguageModel> ModelOptions::open() const { return open_model(model); }
 
-run::SessionOptions ModelOptions::session() const {
+int checked_threads(std::int64_t threads) {
     if (threads < 0 || threads > 1024) core::fail(core::ErrorKind::usage, "-t must be between 1 and 1024 (or 0 for all cores), not {}", threads);
+    return static_cast<int>(threads);
+}
+
+run::SessionOptions ModelOptions::session() const {
+    checked_threads(threads);
     if (context < 0) core::fail(core::ErrorKind::usage, "-c must be positive, not {}", context);
     return {.context = context, .batch = batch, .kv_format = kv_format};
 }

@@ -11,7 +11,8 @@ struct Options::Parser {
     CLI::App app;
 };
 
-Options::Options(const Command& command, std::vector<std::string> arguments) : parser_(std::make_unique<Parser>()), arguments_(std::move(arguments)) {
+Options::Options(const Command& command, std::vector<std::string> arguments) 
+    : parser_(std::make_unique<Parser>()), command_(command.name), arguments_(std::move(arguments)) {
     CLI::App& app = parser_->app;
     app.name("tailor " + std::string(command.name));
     app.description(std::string(command.doc));
@@ -25,6 +26,8 @@ Options::Options(const Command& command, std::vector<std::string> arguments) : p
 }
 
 Options::~Options() = default;
+
+std::string Options::command_line() const { return core::join({"tailor", command_, core::join(arguments_, " ")}, " "); }
 
 // A positional name in CLI11 has no dashes; everything else is an option.
 template <class T>

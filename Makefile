@@ -1,0 +1,43 @@
+# Short names for the commands people type. CMake and Ninja do the work; a second run builds only what changed.
+#   make demo    fit the embedded model into 4 MB and show the result     make test    build and run all tests
+#   make fuzz    ten minutes of fuzzing the file readers                   make asan    tests under address and undefined
+#   make clean   remove everything that was built                         make tsan    tests under the thread sanitizer
+.PHONY: demo test fuzz asan tsan clean setup
+.DEFAULT_GOAL := test
+
+FUZZ_SECONDS ?= 600
+
+setup:
+	@scripts/setup.sh
+
+# Configuring again when the build folder exists is Ninja's business: it does so when a CMake file changed.
+build/%/build.ninja: | setup
+	cmake --preset $*
+
+demo: build/release/build.ninja
+	cmake --build --preset release --target tailor
+	@mkdir -p out
+	build/release/tailor fit --size 4MB -o out/fitted.gguf --report out/report.html
+	@echo "The report is out/report.html, the fitted model out/fitted.gguf."
+
+test: build/release/build.ninja
+	cmake --build --preset release
+	ctest --preset release
+
+asan: build/asan/build.ninja
+	cmake --build --preset asan
+	ctest --preset asan
+
+tsan: build/tsan/build.ninja
+	cmake --build --preset tsan
+	ctest --preset tsan
+
+# New inputs go to build/fuzz/corpus; what crashes stays in the folder build/fuzz with its input as crash-*.
+fuzz: build/fuzz/build.ninja
+	cmake --build --preset fuzz --target gguf_fuzz
+	@mkdir -p build/fuzz/corpus/gguf
+	build/fuzz/fuzz/gguf_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/gguf fuzz/corpus/gguf
+
+clean:
+	rm -rf build out

@@ -1,0 +1,52 @@
+// q4_1: blocks of 32 values, x = d * q + m with d and m in f16 and q in 0..15.
+//
+// Layout of a block (20 bytes): d, m, then 16 bytes whose low nibbles are codes 0..15 and whose high nibbles are codes 16..31.
+#include "formats/format.h"
+#include "formats/scale_search.h"
+#include "formats/unpack.h"
+
+#define TAILOR_THIS_FILE "formats/q4_1/q4_1.cpp"
+#include "cpu/for_each_isa.h"
+
+namespace tailor::formats::entries::TAILOR_ISA {
+
+#include "formats/sixteen.h"
+
+static void decode(const std::byte* blocks, float* values, std::int64_t count) noexcept {
+    for (; count > 0; count -= 32, blocks += 20, values += 32) {
+        const float d = load_f16(blocks), m = load_f16(blocks + 2);
+        const Codes both = load_codes(blocks + 4);
+        scale_sixteen((SignedCodes)(both & 15), d, m, values);
+        scale_sixteen((SignedCodes)take_bits(both, 4, 15), d, m, values + 16);
+    }
+}
+
+}  // namespace tailor::formats::entries::TAILOR_ISA
+
+#if defined(TAILOR_ONCE)
+namespace tailor::formats::entries {
+
+static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
+    for (std::int64_t i = 0; i < count; i += 32, blocks += 20) {
+        std::uint8_t codes[32];
+        const HalfPair line = fastest(search_affine)(15, values + i, importance ? importance + i : nullptr, 32, codes);
+        store_u16(blocks, line.scale);
+        store_u16(blocks + 2, line.offset);
+        join_nibbles<16>(codes, bytes_of(blocks + 4));
+    }
+}
+
+extern const Format q4_1 = {
+    .name = "q4_1",
+    .doc = "4 bits: blocks of 32 with an f16 scale and an f16 offset",
+    .values_per_block = 32,
+    .bytes_per_block = 20,
+    .gguf_type = 3,
+    .gguf_file_type = 3,
+    .facts = {.gaussian_relative_rmse = 0.07},
+    .decode = TAILOR_EACH_ISA(decode),
+    .encode = &encode,
+};
+
+}  // namespace tailor::formats::entries
+#endif

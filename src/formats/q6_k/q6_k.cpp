@@ -1,0 +1,72 @@
+// q6_k: super-blocks of 256 = 16 sub-blocks of 16 values, x = d * s * (q - 32) with d in f16, s in -128..127 per sub-block
+// and q in 0..63.
+//
+// Layout of a super-block (210 bytes): 128 bytes of low nibbles; 64 bytes of upper bits; 16 signed bytes s; d. A half of 128
+// values has 64 bytes of nibbles and 32 bytes of upper bits: value 32 k + i of the half has its low nibble in byte
+// 32 (k % 2) + i (in the high nibble for k >= 2) and its upper two bits in bits 2k and 2k + 1 of byte i.
+#include "formats/format.h"
+#include "formats/scale_search.h"
+#include "formats/unpack.h"
+
+#define TAILOR_THIS_FILE "formats/q6_k/q6_k.cpp"
+#include "cpu/for_each_isa.h"
+
+namespace tailor::formats::entries::TAILOR_ISA {
+
+#include "formats/sixteen.h"
+
+static void decode(const std::byte* blocks, float* values, std::int64_t count) noexcept {
+    for (; count > 0; count -= 256, blocks += 210, values += 256) {
+        float scale[16];
+        scale_sixteen((SignedCodes)load_codes(blocks + 192), load_f16(blocks + 208), scale);
+        for (int half = 0; half < 2; ++half)
+            for (int part = 0; part < 2; ++part) {
+                const Codes even = load_codes(blocks + 64 * half + 16 * part), odd = load_codes(blocks + 64 * half + 32 + 16 * part);
+                const Codes upper = load_codes(blocks + 128 + 32 * half + 16 * part);
+                const Codes codes[4] = {(even & 15) | lift_bits(upper, 4, 48), (odd & 15) | lift_bits(upper, 2, 48),
+                                        take_bits(even, 4, 15) | (upper & 48), take_bits(odd, 4, 15) | take_bits(upper, 2, 48)};
+                for (int k = 0; k < 4; ++k) {
+                    const int j = 8 * half + 2 * k + part;
+                    scale_sixteen((SignedCodes)(codes[k] - 32), scale[j], values + 16 * j);
+                }
+            }
+    }
+}
+
+}  // namespace tailor::formats::entries::TAILOR_ISA
+
+#if defined(TAILOR_ONCE)
+namespace tailor::formats::entries {
+
+static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
+    constexpr Grid grid{-32, 31};
+    constexpr SubBlocks layout{16, -128, 127};
+    for (std::int64_t i = 0; i < count; i += 256, blocks += 210) {
+        std::int8_t numbers[256], scales[16];
+        store_u16(blocks + 208, fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
+        std::memcpy(blocks + 192, scales, sizeof scales);
+        for (int half = 0; half < 2; ++half) {
+            std::uint8_t codes[128], *const upper = bytes_of(blocks) + 128 + 32 * half;
+            for (int k = 0; k < 128; ++k) codes[k] = static_cast<std::uint8_t>(numbers[128 * half + k] + 32);
+            for (int k = 0; k < 32; ++k)
+                upper[k] = static_cast<std::uint8_t>(codes[k] >> 4 | codes[32 + k] >> 4 << 2 | codes[64 + k] >> 4 << 4 | codes[96 + k] >> 4 << 6);
+            for (std::uint8_t& code : codes) code &= 15;
+            join_nibbles<64>(codes, bytes_of(blocks) + 64 * half);
+        }
+    }
+}
+
+extern const Format q6_k = {
+    .name = "q6_k",
+    .doc = "6 bits: super-blocks of 256 with an 8-bit scale per 16 values",
+    .values_per_block = 256,
+    .bytes_per_block = 210,
+    .gguf_type = 14,
+    .gguf_file_type = 18,
+    .facts = {.gaussian_relative_rmse = 0.017},
+    .decode = TAILOR_EACH_ISA(decode),
+    .encode = &encode,
+};
+
+}  // namespace tailor::formats::entries
+#endif

@@ -1,0 +1,42 @@
+// What a matrix product costs on this machine: measured, by weight shape, number format and number of rows.
+//
+// A weight's time depends on where it lies when it is needed. In a decode step every weight of the model is read once, so
+// a model larger than the last-level cache streams from memory, and a smaller one stays in cache. The measurement does the
+// same: it cycles through copies of the weight until as many bytes have passed as the whole model will have.
+#pragma once
+#include <cstdint>
+
+#include "core/pool.h"
+#include "cpu/isa.h"
+#include "formats/format.h"
+#include "measure/store.h"
+
+namespace tailor::measure {
+
+class CostModel {
+  public:
+    /// The pool and the store must outlive it.
+    CostModel(core::Pool& pool, cpu::Isa isa, Store& store);
+
+    /// Nanoseconds of y[rows, n] = x[rows, k] W[n, k]^T with W in `format`, in a model whose weights take `model_bytes`:
+    /// from the store, or measured now (up to half a second) and stored. Throws Error(shape) if k does not fit the format.
+    double matmul_nanoseconds(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::uint64_t model_bytes);
+
+    /// How many measurements were made, rather than found in the store.
+    std::int64_t measured() const { return measured_; }
+
+  private:
+    core::Pool& pool_;
+    cpu::Isa isa_;
+    Store& store_;
+    std::int64_t measured_ = 0;
+};
+
+/// Bytes through which weights must cycle to stand for a model of `model_bytes`: a power of two, at least 1 MiB, at most
+/// four times the last-level cache (beyond that nothing changes).
+std::uint64_t working_set(std::uint64_t model_bytes, std::uint64_t cache_bytes);
+
+/// Bytes of the largest cache of this machine; 32 MiB if it cannot be known.
+std::uint64_t last_level_cache_bytes();
+
+}  // namespace tailor::measure

@@ -1,0 +1,179 @@
+// Merges, words and the byte alphabet; see byte_pair.h.
+#include "text/byte_pair.h"
+
+#include <string>
+
+#include "core/error.h"
+#include "text/pre_tokenizers/registry.h"
+#include "text/unicode.h"
+
+namespace tailor::text {
+
+using core::ErrorKind;
+
+const PreTokenizer& find_pre_tokenizer(std::string_view wanted) {
+    std::vector<std::string> names;
+    for (const PreTokenizer* entry : pre_tokenizers::all())
+        for (const std::string_view name : entry->names) {
+            if (name == wanted) return *entry;
+            names.emplace_back(name);
+        }
+    if (wanted.empty())
+        core::fail(ErrorKind::unsupported,
+                   "tokenizer.ggml.pre is missing: the file does not say how text is cut into words; known are {}",
+                   core::join(names, ", "));
+    core::fail(ErrorKind::unsupported, "tokenizer.ggml.pre is '{}', which is not known; known are {}", wanted,
+               core::join(names, ", "));
+}
+
+/// The character by which each byte goes, and back (-1: none). U+0143 is the last one used.
+struct ByteAlphabet {
+    std::array<char32_t, 256> character{};
+    std::array<int, 0x144> byte{};
+    ByteAlphabet() {
+        byte.fill(-1);
+        char32_t next = 0x100;
+        for (unsigned b = 0; b < 256; ++b) {
+            const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
+            character[b] = printable ? b : next++;
+            byte[character[b]] = static_cast<int>(b);
+        }
+    }
+};
+
+static const ByteAlphabet& alphabet() {
+    static const ByteAlphabet instance;
+    return instance;
+}
+
+BytePairTokenizer::BytePairTokenizer(const files::Metadata& metadata, const PreTokenizer& pre_tokenizer)
+    : VocabularyTokenizer(metadata, {.adds_bos = pre_tokenizer.adds_bos}), pre_tokenizer_(pre_tokenizer) {
+    for (const std::string_view expression : pre_tokenizer.expressions) expressions_.emplace_back(expression);
+    for (unsigned byte = 0; byte < 256; ++byte) {
+        std::string name;
+        append_utf8(name, alphabet().character[byte]);
+        const TokenId id = find(name);
+        single_bytes_[byte] = id >= 0 && type(id) != TokenType::user_defined ? id : -1;
+    }
+    read_merges(metadata);
+}
+
+std::size_t BytePairTokenizer::slot(TokenId left, TokenId right) const {
+    // Fibonacci hashing; the upper half of the product mixes all bits of both ids.
+    const std::uint64_t key =
+        static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+    std::size_t at =
+        static_cast<std::size_t>((key * 0x9E3779B97F4A7C15u) >> 32 ^ key * 0xC2B2AE3D27D4EB4Fu >> 40) & (merges_.size() - 1);
+    while (merges_[at].left >= 0 && (merges_[at].left != left || merges_[at].right != right))
+        at = (at + 1) & (merges_.size() - 1);
+    return at;
+}
+
+void BytePairTokenizer::read_merges(const files::Metadata& metadata) {
+    const std::vector<std::string_view>& lines = metadata.texts("tokenizer.ggml.merges");
+    if (lines.empty()) core::fail(ErrorKind::format, "tokenizer.ggml.merges is missing or empty");
+    if (lines.size() > 1u << 24)
+        core::fail(ErrorKind::format, "tokenizer.ggml.merges has {} entries; more than {} cannot be ranked", lines.size(),
+                   1 << 24);
+    std::size_t slots = 16;
+    while (slots < lines.size() * 2) slots *= 2;
+    merges_.resize(slots);
+    std::string joined;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const std::string_view line = lines[i];
+        // The left part may itself be a space in vocabularies that are not byte-level.
+        const std::size_t gap = line.find(' ', 1);
+        if (gap == std::string_view::npos || gap + 1 == line.size())
+            core::fail(ErrorKind::format, "tokenizer.ggml.merges[{}] is '{}', which is not two tokens with a space between", i,
+                       line);
+        const std::string_view left = line.substr(0, gap), right = line.substr(gap + 1);
+        (joined = left) += right;
+        MergeSlot merge{find(left), find(right), static_cast<std::int32_t>(i), find(joined)};
+        if (merge.left < 0 || merge.right < 0 || merge.result < 0)
+            core::fail(ErrorKind::format, "tokenizer.ggml.merges[{}] is '{}', but '{}' is not in tokenizer.ggml.tokens", i, line,
+                       merge.left < 0    ? left
+                       : merge.right < 0 ? right
+                                         : std::string_view(joined));
+        MergeSlot& place = merges_[slot(merge.left, merge.right)];
+        if (place.left < 0) place = merge;
+    }
+}
+
+void BytePairTokenizer::encode_word(std::string_view word, Merger& merger, std::string& spelled,
+                                    std::vector<TokenId>& ids) const {
+    const bool only_newlines = !pre_tokenizer_.byte_level && word.find_first_not_of('\n') == std::string_view::npos;
+    if (pre_tokenizer_.whole_words_first || only_newlines) {
+        spelled.clear();
+        if (pre_tokenizer_.byte_level)
+            for (const char c : word) append_utf8(spelled, alphabet().character[static_cast<unsigned char>(c)]);
+        else spelled = word;
+        if (const TokenId id = find_plain(spelled); id >= 0) return ids.push_back(id);
+    }
+    merger.clear();
+    for (std::size_t at = 0; at < word.size();) {
+        std::size_t length = 1;
+        TokenId id = -1;
+        if (pre_tokenizer_.byte_level) {
+            id = single_bytes_[static_cast<unsigned char>(word[at])];
+        } else {
+            length = std::max<std::size_t>(1, code_point(word, at).bytes);
+            id = find_plain(word.substr(at, length));
+        }
+        merger.add(static_cast<std::uint32_t>(length), id);
+        at += length;
+    }
+    merger.run([&](const Symbol& left, const Symbol& right) -> Merge {
+        if (left.id < 0 || right.id < 0) return {};
+        const MergeSlot& merge = merges_[slot(left.id, right.id)];
+        return {-static_cast<float>(merge.rank), merge.result};
+    });
+    merger.each([&](const Symbol& symbol) {
+        if (symbol.id >= 0) ids.push_back(symbol.id);
+        else if (!pre_tokenizer_.byte_level) spell(word.substr(symbol.begin, symbol.length), ids);
+    });
+}
+
+void BytePairTokenizer::encode_plain(std::string_view text, bool, std::vector<TokenId>& ids) const {
+    std::string marked;
+    if (!pre_tokenizer_.byte_level) {
+        append_marked(marked, text);
+        text = marked;
+    }
+    Merger merger;
+    std::string spelled;
+    std::vector<Span> words, cut;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t valid = valid_length(text, at);
+        words.clear();
+        if (valid) words.push_back({at, valid});
+        for (const Regex& expression : expressions_) {
+            cut.clear();
+            expression.cut(text, words, cut);
+            words.swap(cut);
+        }
+        for (const Span& word : words) encode_word(text.substr(word.begin, word.length), merger, spelled, ids);
+        at += valid;
+        // Expressions are about characters; bytes that are none make a word of their own.
+        std::size_t stray = at;
+        for (bool incomplete = false; stray < text.size() && code_point(text, stray).bytes == 0;)
+            stray += invalid_length(text, stray, incomplete);
+        if (stray > at) encode_word(text.substr(at, stray - at), merger, spelled, ids);
+        at = stray;
+    }
+}
+
+std::string BytePairTokenizer::plain_piece(std::string_view token) const {
+    if (!pre_tokenizer_.byte_level) return unmarked(token);
+    std::string result;
+    for (std::size_t at = 0; at < token.size();) {
+        const CodePoint c = code_point(token, at);
+        const int byte = c.bytes && c.value < alphabet().byte.size() ? alphabet().byte[c.value] : -1;
+        const std::size_t length = c.bytes ? c.bytes : 1;
+        if (byte >= 0) result += static_cast<char>(byte);
+        else result += token.substr(at, length);
+        at += length;
+    }
+    return result;
+}
+
+}  // namespace tailor::text
