@@ -12,11 +12,13 @@ static void run(Options& options) {
     options.add("plan", plan_path, "plan.json that tailor fit wrote; '-': standard input");
     options.add("-o,--output", output, "the page to write; '-': standard output");
     options.parse();
-    if (plan_path.empty()) core::fail(core::ErrorKind::usage, "there is no plan: give the plan.json that tailor fit wrote, or '-'");
+    if (plan_path.empty())
+        core::fail(core::ErrorKind::usage, "there is no plan: give the plan.json that tailor fit wrote, or '-'");
     const core::Json plan = core::Json::parse(core::read_text_file(plan_path), plan_path);
     // A page full of dashes would hide that the wrong file was given.
     if (!plan.find("candidates") && !plan.find("tensors"))
-        core::fail(core::ErrorKind::format, "{}: not a plan: it has neither 'candidates' nor 'tensors'; tailor fit writes one", plan_path);
+        core::fail(core::ErrorKind::format, "{}: not a plan: it has neither 'candidates' nor 'tensors'; tailor fit writes one",
+                   plan_path);
     const std::string page = search::report_html(plan);
     if (output == "-") return print(page);
     core::write_text_file(output, page);

@@ -59,11 +59,10 @@ BytePairTokenizer::BytePairTokenizer(const files::Metadata& metadata, const PreT
 }
 
 std::size_t BytePairTokenizer::slot(TokenId left, TokenId right) const {
-    // Fibonacci hashing; the upper half of the product mixes all bits of both ids.
-    const std::uint64_t key =
-        static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
-    std::size_t at =
-        static_cast<std::size_t>((key * 0x9E3779B97F4A7C15u) >> 32 ^ key * 0xC2B2AE3D27D4EB4Fu >> 40) & (merges_.size() - 1);
+    const auto key = static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+    // Fibonacci hashing: the upper half of the product depends on all bits of both ids.
+    const std::uint64_t hash = key * 0x9E3779B97F4A7C15u;
+    std::size_t at = (hash ^ hash >> 32) & (merges_.size() - 1);
     while (merges_[at].left >= 0 && (merges_[at].left != left || merges_[at].right != right))
         at = (at + 1) & (merges_.size() - 1);
     return at;
@@ -101,6 +100,7 @@ void BytePairTokenizer::read_merges(const files::Metadata& metadata) {
 
 void BytePairTokenizer::encode_word(std::string_view word, Merger& merger, std::string& spelled,
                                     std::vector<TokenId>& ids) const {
+    // Vocabularies of characters have tokens for runs of line ends that no merges lead to.
     const bool only_newlines = !pre_tokenizer_.byte_level && word.find_first_not_of('\n') == std::string_view::npos;
     if (pre_tokenizer_.whole_words_first || only_newlines) {
         spelled.clear();

@@ -56,6 +56,7 @@ void expect_texts(const Tokenizer& tokenizer, const std::filesystem::path& path)
     EXPECT_EQ(tokenizer.bos(), json.at("bos").integer());
     EXPECT_EQ(tokenizer.eos(), json.at("eos").integer());
     EXPECT_EQ(tokenizer.adds_bos(), json.at("add_bos").integer() != 0);
+    EXPECT_GE(json.at("texts").items().size(), 8u);
     for (const core::Json& entry : json.at("texts").items()) {
         const std::string& text = entry.at("text").string();
         const std::vector<TokenId> expected = ids(entry.at("ids"));

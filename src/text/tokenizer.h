@@ -22,6 +22,7 @@ struct EncodeOptions {
     bool parse_special = false;  ///< control tokens written out in the text ("<s>") become their ids
 };
 
+/// Safe to use from several threads at once.
 class Tokenizer {
   public:
     virtual ~Tokenizer() = default;

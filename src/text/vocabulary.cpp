@@ -31,43 +31,40 @@ TokenId TokenTable::find(std::string_view text) const {
     return -1;
 }
 
-/// Tokens that end a generation wherever they occur: turns (chat formats), documents, and the pads and separators of
+/// Tokens that end a generation wherever they occur: documents, turns of chat formats, and the pads and separators of
 /// fill-in-the-middle formats.
-static constexpr std::string_view end_names[] = {
-    "</s>",
-    "<eos>",
-    "[EOS]",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<｜end▁of▁sentence｜>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<turn|>",
-    "<end_of_utterance>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[e~[",
-    "<|return|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|flush|>",
-    "<|tool_response>",
-    "<|fim_pad|>",
-    "<fim-pad>",
-    "<fim_pad>",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_repo|>",
-    "<|repo_name|>",
-    "<fim-repo>",
-    "<REPO>",
-    "<reponame>",
-    "<|file_sep|>",
-};
+static constexpr std::string_view end_names[] = {"<eos>",
+                                                 "[EOS]",
+                                                 "<|endoftext|>",
+                                                 "<|end_of_text|>",
+                                                 "<｜end▁of▁sentence｜>",
+                                                 "<|eot_id|>",
+                                                 "<|eom_id|>",
+                                                 "<|im_end|>",
+                                                 "<|end|>",
+                                                 "<end_of_turn>",
+                                                 "<turn|>",
+                                                 "<end_of_utterance>",
+                                                 "<EOT>",
+                                                 "_<EOT>",
+                                                 "[EOT]",
+                                                 "[e~[",
+                                                 "<|return|>",
+                                                 "<|call|>",
+                                                 "<|calls|>",
+                                                 "<|flush|>",
+                                                 "<|tool_response>",
+                                                 "<|fim_pad|>",
+                                                 "<fim-pad>",
+                                                 "<fim_pad>",
+                                                 "<PAD>",
+                                                 "[PAD]",
+                                                 "<|fim_repo|>",
+                                                 "<|repo_name|>",
+                                                 "<fim-repo>",
+                                                 "<REPO>",
+                                                 "<reponame>",
+                                                 "<|file_sep|>"};
 
 void append_marked(std::string& result, std::string_view text) {
     for (const char c : text) {
@@ -156,21 +153,18 @@ void VocabularyTokenizer::read_special_ids(const files::Metadata& metadata, cons
 }
 
 void VocabularyTokenizer::find_end_tokens() {
+    const auto has = [&](std::string_view name) { return find(name) >= 0; };
+    // In the formats that have these tokens, they close a turn, and "<|end|>" closes one message of several in it.
+    const bool many_messages =
+        (has("<|return|>") && has("<|call|>")) || (has("<|flush|>") && (has("<|call|>") || has("<|calls|>")));
     for (const std::string_view name : end_names) {
         const TokenId id = find(name);
-        if (id < 0) continue;
+        if (id < 0 || (many_messages && name == "<|end|>")) continue;
         end_ids_.push_back(id);
         types_[static_cast<std::size_t>(id)] = TokenType::control;
     }
-    const auto has = [&](std::string_view name) { return find(name) >= 0; };
-    const auto keep_going = [&](std::string_view name) {
-        end_ids_.erase(std::remove(end_ids_.begin(), end_ids_.end(), find(name)), end_ids_.end());
-    };
-    // Where "<|end|>" closes one message of several in a turn, other tokens close the turn.
-    if (has("<|end|>") && ((has("<|return|>") && has("<|call|>")) || (has("<|flush|>") && (has("<|call|>") || has("<|calls|>")))))
-        keep_going("<|end|>");
-    // Where turns end with "<turn|>", "</s>" is the HTML tag.
-    if (has("</s>") && has("<|tool_response>")) keep_going("</s>");
+    // Where it is not a control token, "</s>" is the HTML tag.
+    if (const TokenId id = find("</s>"); id >= 0 && type(id) == TokenType::control) end_ids_.push_back(id);
 }
 
 SpecialTokens VocabularyTokenizer::special_tokens(const files::Metadata& metadata) const {
@@ -238,11 +232,12 @@ std::string VocabularyTokenizer::piece(TokenId id, bool special) const {
 
 std::string VocabularyTokenizer::decode(std::span<const TokenId> ids, bool special) const {
     std::string result;
-    bool leading = strips_leading_space_;
+    bool leading = leading_space_;
     for (const TokenId id : ids) {
         const std::string next = piece(id, special);
         const bool is_special = type(id) == TokenType::control || type(id) == TokenType::unknown;
-        result.append(next, leading && !is_special && !next.empty() && next[0] == ' ' ? 1 : 0);
+        const bool drop = leading && !is_special && !next.empty() && next[0] == ' ';
+        result.append(next, drop ? 1 : 0);
         leading = leading && is_special;
     }
     return result;

@@ -80,7 +80,7 @@ class VocabularyTokenizer : public Tokenizer {
     /// Appends the tokens "<0xHH>" of the bytes, or one unknown token if there are none; nothing if there is neither.
     void spell(std::string_view bytes, std::vector<TokenId>& ids) const;
 
-    bool strips_leading_space_ = false;  ///< decode drops the space that encode put before the text
+    bool leading_space_ = false;  ///< encode_plain puts a space before a text that starts; decode drops it
 
   private:
     void read_types(const files::Metadata& metadata);

@@ -22,7 +22,7 @@ namespace {
 template <class G>
 std::uint16_t best_scale(const G& grid, const Grid& ends, const Sample& sample, int count) {
     ScaleFit fit;
-    search_scales(grid, ends, sample.x, sample.w, count, sample.extreme, ends.codebook ? 1 : 2, fit);
+    search_scales(grid, ends, sample.x, sample.w, count, ends.codebook ? 1 : 2, fit);
     const std::uint16_t bits = store_scale(sample, fit.scale[smallest_lane(fit.error)]);
     const Lanes stored = neighbourhood(sample, bits);
     return neighbour(bits, smallest_lane(errors(grid, sample.x, sample.w, count, stored, Lanes{})) - 8);
@@ -51,7 +51,7 @@ HalfPair affine(int high, const float* values, const float* importance, int coun
     float weight_sum = 0;
     for (int i = 0; i < count; ++i) weight_sum += sample.w[i];
     LineFit fit;
-    search_lines<false>(grid, sample.x, sample.w, count, weight_sum, sample.low, sample.high, fit);
+    search_lines<false>(grid, sample.x, sample.w, count, weight_sum, fit);
     // All sixteen as they would be stored.
     HalfPair stored[16];
     float stored_scales[16], stored_offsets[16];

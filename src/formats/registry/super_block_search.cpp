@@ -31,10 +31,8 @@ void free_scales(const G& grid, const Grid& ends, const SubBlocks& layout, const
     free.count = 256 / layout.size;
     for (int j = 0; j < free.count; ++j) {
         const float *const x = sample.x + j * layout.size, *const w = sample.w + j * layout.size;
-        float extreme = 0;
-        for (int i = 0; i < layout.size; ++i) extreme = x[i] * x[i] > extreme * extreme ? x[i] : extreme;
         ScaleFit fit;
-        search_scales(grid, ends, x, w, layout.size, extreme, 1, fit);
+        search_scales(grid, ends, x, w, layout.size, 1, fit);
         const int lane = smallest_lane(fit.error);
         free.scale[j] = fit.scale[lane];
         free.curvature[j] = fit.curvature[lane];
@@ -143,14 +141,10 @@ void free_lines(const Integers& grid, const SubBlocks& layout, const Sample& sam
     free.count = 256 / layout.size;
     for (int j = 0; j < free.count; ++j) {
         const float *const x = sample.x + j * layout.size, *const w = sample.w + j * layout.size;
-        float low = 0, high = 0, weight = 0;  // the line's minimum may not lie above zero
-        for (int i = 0; i < layout.size; ++i) {
-            low = x[i] < low ? x[i] : low;
-            high = x[i] > high ? x[i] : high;
-            weight += w[i];
-        }
+        float weight = 0;
+        for (int i = 0; i < layout.size; ++i) weight += w[i];
         LineFit fit;
-        search_lines<true>(grid, x, w, layout.size, weight, low, high, fit);
+        search_lines<true>(grid, x, w, layout.size, weight, fit);
         const int lane = smallest_lane(fit.error);
         free.scale[j] = fit.scale[lane] > 0 ? fit.scale[lane] : 0;
         free.minimum[j] = -fit.offset[lane];

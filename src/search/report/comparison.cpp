@@ -12,7 +12,8 @@
 namespace tailor::search::report {
 
 static bool anyone_has(const Plan& plan, const Metric& m) {
-    return std::any_of(plan.candidates.begin(), plan.candidates.end(), [&](const Candidate& c) { return (c.*m.value).value.has_value(); });
+    return std::any_of(plan.candidates.begin(), plan.candidates.end(),
+                       [&](const Candidate& c) { return (c.*m.value).value.has_value(); });
 }
 
 static void write_difference(Markup& out, const Metric& m, const Measured& before, const Measured& after) {
@@ -27,7 +28,8 @@ static void write_cell(Markup& out, const Plan& plan, const Metric& m, const Can
     const Markup::Scope cell = out.open("td", {{"class", c.chosen ? "chosen" : ""}});
     const Candidate* const original = plan.original();
     const Measured& value = c.*m.value;
-    if (!value.value) return out.element("span", m.against_original && &c == original ? "reference" : "–", {{"class", "missing"}});
+    if (!value.value)
+        return out.element("span", m.against_original && &c == original ? "reference" : "–", {{"class", "missing"}});
     out.text(quantity(value, m.unit));
     if (original && original != &c && !m.against_original && (original->*m.value).value)
         write_difference(out, m, original->*m.value, value);
@@ -64,14 +66,16 @@ static void write_meanings(Markup& out, const Plan& plan) {
     };
     for (const Metric& m : metrics())
         if (anyone_has(plan, m)) entry(m.name, m.meaning);
-    entry("± standard error", "By about so much a result would differ if it were measured again, on other text or at another time.");
+    entry("± standard error",
+          "By about so much a result would differ if it were measured again, on other text or at another time.");
 }
 
 void write_comparison(Markup& out, const Plan& plan) {
     const Markup::Scope section = out.open("section");
     out.element("h2", "Before and after");
     if (plan.candidates.empty()) return write_note(out, "The plan holds no candidates.");
-    write_note(out, "Every candidate, measured on this machine. Percentages are differences from the original; – means not measured.");
+    write_note(out,
+               "Every candidate, measured on this machine. Percentages are differences from the original; – means not measured.");
     {
         const Markup::Scope wrapper = open_scroll(out, "Before and after");
         const Markup::Scope table = out.open("table", {{"class", "comparison"}});
@@ -120,13 +124,15 @@ void write_predictions(Markup& out, const Plan& plan) {
     std::vector<Row> rows;
     for (const Candidate& c : plan.candidates)
         for (const Metric& m : metrics())
-            if (m.predicted && c.predicted.*m.predicted && (c.*m.value).value) rows.push_back({&m, &c, *(c.predicted.*m.predicted)});
+            if (m.predicted && c.predicted.*m.predicted && (c.*m.value).value)
+                rows.push_back({&m, &c, *(c.predicted.*m.predicted)});
     if (rows.empty()) return;
     const Markup::Scope section = out.open("section");
     out.element("h2", "Predicted and measured");
-    write_note(out, "The search works with predictions: sizes are counted, times are sums of the times of the parts, and the "
-                    "divergence is the sum of what each tensor would cause by itself. The whole model was then measured; a bar to "
-                    "the right means that more was measured than predicted, its full length a difference by a quarter.");
+    write_note(out,
+               "The search works with predictions: sizes are counted, times are sums of the times of the parts, and the "
+               "divergence is the sum of what each tensor would cause by itself. The whole model was then measured; a bar to "
+               "the right means that more was measured than predicted, its full length a difference by a quarter.");
     const Markup::Scope wrapper = open_scroll(out, "Predicted and measured");
     const Markup::Scope table = out.open("table", {{"class", "predictions"}});
     write_table_head(out, {"Candidate", "Quantity", "Predicted", "Measured", "Difference", ""});

@@ -33,8 +33,8 @@ struct Axis {
 };
 
 const Axis axes[] = {
-    {"Size against divergence", "file size", "size", Unit::bytes, &Point::file_bytes, &Candidate::file_bytes, &Predicted::file_bytes,
-     &Plan::size_frontier},
+    {"Size against divergence", "file size", "size", Unit::bytes, &Point::file_bytes, &Candidate::file_bytes,
+     &Predicted::file_bytes, &Plan::size_frontier},
     {"Time per token against divergence", "time per token", "decode", Unit::nanoseconds, &Point::decode_ns, &Candidate::decode_ns,
      &Predicted::decode_ns, &Plan::decode_frontier},
 };
@@ -89,7 +89,8 @@ static Chart gather(const Plan& plan, const Axis& axis) {
     if (const Candidate* const c = plan.chosen()) {
         const Measured& x = c->*axis.of_candidate;
         if (x.value && c->kl_mean.value && *c->kl_mean.value > 0)
-            chart.measured = Spot{*x.value, *c->kl_mean.value, x.standard_error.value_or(0), c->kl_mean.standard_error.value_or(0), c->name};
+            chart.measured =
+                Spot{*x.value, *c->kl_mean.value, x.standard_error.value_or(0), c->kl_mean.standard_error.value_or(0), c->name};
         if (const Number px = c->predicted.*axis.of_prediction; px && c->predicted.kl && *c->predicted.kl > 0)
             chart.predicted = Spot{*px, *c->predicted.kl, 0, 0, c->name};
     }
@@ -138,7 +139,8 @@ static void draw_axes(Drawing& drawing, const Chart& chart, const Scale& x, cons
     }
     drawing.line(plot.left, plot.bottom, plot.right, plot.bottom, "axis");
     drawing.line(plot.left, plot.top, plot.left, plot.bottom, "axis");
-    drawing.text((plot.left + plot.right) / 2, height - 8, std::string(chart.axis->name) + ", " + unit.name, "axis-name", Anchor::middle);
+    drawing.text((plot.left + plot.right) / 2, height - 8, std::string(chart.axis->name) + ", " + unit.name, "axis-name",
+                 Anchor::middle);
 }
 
 /// The budget, with what lies beyond it shaded, and the noise floor; their labels keep other labels away.
@@ -164,7 +166,8 @@ static void draw_limits(Drawing& drawing, const Chart& chart, const Scale& x, co
 static void draw_chosen(Drawing& drawing, const Chart& chart, const Scale& x, const Scale& y, Labels& labels) {
     if (chart.predicted && chart.measured)
         drawing.line(x(chart.predicted->x), y(chart.predicted->kl), x(chart.measured->x), y(chart.measured->kl), "join");
-    if (const auto& p = chart.predicted) drawing.diamond(x(p->x), y(p->kl), 7, "predicted", tooltip(chart, *p, p->name + ", predicted"));
+    if (const auto& p = chart.predicted)
+        drawing.diamond(x(p->x), y(p->kl), 7, "predicted", tooltip(chart, *p, p->name + ", predicted"));
     if (const auto& m = chart.measured) {
         const double px = x(m->x), py = y(m->kl);
         if (m->kl_error > 0) drawing.whisker_vertical(px, y(m->kl - m->kl_error), y(m->kl + m->kl_error), 4, "whisker");
@@ -177,8 +180,9 @@ static void draw_chosen(Drawing& drawing, const Chart& chart, const Scale& x, co
 
 static void draw(Markup& out, const Chart& chart) {
     const Scale x = horizontal(chart), y = vertical(chart);
-    Drawing drawing(out, width, height, std::string(chart.axis->title) + ": " + std::to_string(chart.frontier.size()) +
-                                            " places on the frontier, " + std::to_string(chart.uniform.size()) + " uniform formats");
+    Drawing drawing(out, width, height,
+                    std::string(chart.axis->title) + ": " + std::to_string(chart.frontier.size()) + " places on the frontier, " +
+                        std::to_string(chart.uniform.size()) + " uniform formats");
     Labels labels(plot, letters);
     draw_axes(drawing, chart, x, y);
     draw_limits(drawing, chart, x, y, labels);
@@ -226,11 +230,14 @@ void write_frontier(Markup& out, const Plan& plan) {
     for (const Axis& axis : axes)
         if (Chart chart = gather(plan, axis); !chart.empty()) charts.push_back(std::move(chart));
     if (charts.empty()) return write_note(out, "The plan holds no frontier.");
-    write_note(out, "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its size "
-                    "or time; further left is cheaper, further down is closer to the original. Squares give every tensor the same "
-                    "format. The distance between a square and the line below it is what choosing per tensor gains.");
+    write_note(
+        out,
+        "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its size "
+        "or time; further left is cheaper, further down is closer to the original. Squares give every tensor the same "
+        "format. The distance between a square and the line below it is what choosing per tensor gains.");
     const bool has_limit = std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.limit.has_value(); });
-    const bool has_noise = std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.noise && vertical(c).contains(*c.noise); });
+    const bool has_noise =
+        std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.noise && vertical(c).contains(*c.noise); });
     {
         const Markup::Scope grid = out.open("div", {{"class", "figures"}});
         for (const Chart& chart : charts) {
@@ -240,8 +247,10 @@ void write_frontier(Markup& out, const Plan& plan) {
         }
     }
     write_legend(out, has_limit, has_noise);
-    write_note(out, "The divergence is the mean Kullback-Leibler divergence per token, in nats, on a logarithmic axis; the frontier "
-                    "goes on below its end, down to the original. Below the noise floor a divergence cannot be told from the rounding that changes the original itself.");
+    write_note(out,
+               "The divergence is the mean Kullback-Leibler divergence per token, in nats, on a logarithmic axis; the frontier "
+               "goes on below its end, down to the original. Below the noise floor a divergence cannot be told from the rounding "
+               "that changes the original itself.");
 }
 
 }  // namespace tailor::search::report

@@ -8,7 +8,8 @@
 namespace tailor::search::report {
 
 /// "4.1× smaller", "1.2× slower", "as fast"; nothing when either is unknown.
-static std::string comparison(const Measured& before, const Measured& after, const char* less, const char* more, const char* same) {
+static std::string comparison(const Measured& before, const Measured& after, const char* less, const char* more,
+                              const char* same) {
     if (!before.value || !after.value || *before.value <= 0 || *after.value <= 0) return {};
     const double ratio = *before.value / *after.value;
     if (std::fabs(ratio - 1) < 0.05) return same;
@@ -29,7 +30,8 @@ static std::string asked_and_delivered(const Plan& plan, const Candidate& chosen
         for (const Metric& m : metrics())
             if (budget.limit && m.budget && budget.name == m.budget) {
                 asked.push_back(quantity(*budget.limit, m.unit) + limited_thing(budget));
-                if (const Number value = (chosen.*m.value).value) delivered.push_back(quantity(*value, m.unit) + limited_thing(budget));
+                if (const Number value = (chosen.*m.value).value)
+                    delivered.push_back(quantity(*value, m.unit) + limited_thing(budget));
             }
     if (asked.empty()) return chosen.file_bytes.value ? quantity(chosen.file_bytes.value, Unit::bytes) : "";
     std::string text = core::join(asked, " and ") + " asked";
@@ -43,8 +45,9 @@ std::string headline(const Plan& plan) {
     std::string text = asked_and_delivered(plan, *chosen);
     std::vector<std::string> gains;
     if (const Candidate* const original = plan.original(); original && original != chosen) {
-        for (const std::string& gain : {comparison(original->file_bytes, chosen->file_bytes, "smaller", "larger", "the same size"),
-                                        comparison(original->decode_ns, chosen->decode_ns, "faster", "slower", "as fast")})
+        for (const std::string& gain :
+             {comparison(original->file_bytes, chosen->file_bytes, "smaller", "larger", "the same size"),
+              comparison(original->decode_ns, chosen->decode_ns, "faster", "slower", "as fast")})
             if (!gain.empty()) gains.push_back(gain);
     }
     if (chosen->kl_mean.value) gains.push_back("KL divergence " + quantity(chosen->kl_mean, Unit::nats));
@@ -62,8 +65,11 @@ static void write_verdict(Markup& out, const Candidate& chosen) {
 static void write_meter(Markup& out, double used, const std::string& text) {
     const double share = std::min(used, 1.0) * 100;
     {
-        const Markup::Scope meter = out.open("svg", {{"class", "meter"}, {"viewBox", "0 0 100 4"}, {"preserveAspectRatio", "none"},
-                                                     {"role", "img"}, {"aria-label", text}});
+        const Markup::Scope meter = out.open("svg", {{"class", "meter"},
+                                                     {"viewBox", "0 0 100 4"},
+                                                     {"preserveAspectRatio", "none"},
+                                                     {"role", "img"},
+                                                     {"aria-label", text}});
         out.leaf("rect", {{"class", "track"}, {"width", "100"}, {"height", "4"}});
         out.leaf("rect", {{"class", used <= 1 ? "used" : "over"}, {"width", core::format("{:.1f}", share)}, {"height", "4"}});
     }

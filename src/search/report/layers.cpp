@@ -46,7 +46,9 @@ struct Cell {
 static std::optional<Place> place_of(const std::string& name) {
     std::vector<std::string> parts = core::split(name, '.');
     if (parts.size() > 1 && parts.back() == "weight") parts.pop_back();
-    const auto is_number = [](const std::string& s) { return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); }); };
+    const auto is_number = [](const std::string& s) {
+        return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
+    };
     const auto number = std::find_if(parts.begin(), parts.end(), is_number);
     if (number == parts.end() || number + 1 == parts.end()) return {};
     const std::vector<std::string> before(parts.begin(), number), after(number + 1, parts.end());
@@ -74,7 +76,8 @@ static Map make_map(const Plan& plan) {
             (core::starts_with_ignoring_case(t.name, "output") ? map.after : map.before).push_back(&t);
         }
     }
-    std::stable_sort(map.roles.begin(), map.roles.end(), [](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+    std::stable_sort(map.roles.begin(), map.roles.end(),
+                     [](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
     std::map<std::string, std::size_t> row_of;
     for (const auto& [place, tensor] : placed) {
         const auto [at, added] = row_of.try_emplace(place.layer, map.layers.size());
@@ -89,7 +92,9 @@ static Map make_map(const Plan& plan) {
 static constexpr double bit_limits[steps - 1] = {2.5, 3.5, 4.75, 5.75, 7, 9, 16};
 
 static int bit_step(double bits) {
-    return static_cast<int>(std::find_if(std::begin(bit_limits), std::end(bit_limits), [&](double limit) { return bits <= limit; }) - std::begin(bit_limits));
+    return static_cast<int>(
+        std::find_if(std::begin(bit_limits), std::end(bit_limits), [&](double limit) { return bits <= limit; }) -
+        std::begin(bit_limits));
 }
 
 static std::string bit_style(const Tensor& t) {
@@ -102,7 +107,8 @@ static std::string describe(const Tensor& t) {
     if (const Number bits = t.bits_per_value()) text += ", " + significant(*bits) + " bits per value";
     if (t.bytes) text += ", " + quantity(t.bytes, Unit::bytes);
     if (!t.source_format.empty()) text += "; before: " + t.source_format;
-    if (t.predicted_kl) text += "; divergence by itself " + quantity(t.predicted_kl, Unit::nats) + (t.measured ? " (measured)" : " (predicted)");
+    if (t.predicted_kl)
+        text += "; divergence by itself " + quantity(t.predicted_kl, Unit::nats) + (t.measured ? " (measured)" : " (predicted)");
     if (t.decode_ns) text += "; " + quantity(t.decode_ns, Unit::nanoseconds) + " per token";
     return text;
 }
@@ -131,7 +137,8 @@ static Number sensitivity(const Tensor& t, const std::string& format) {
 }
 
 static void write_table_cell(Markup& out, const Cell& cell, std::size_t span) {
-    out.element("td", cell.text, {{"class", cell.style}, {"title", cell.tooltip}, {"colspan", span > 1 ? std::to_string(span) : ""}});
+    out.element("td", cell.text,
+                {{"class", cell.style}, {"title", cell.tooltip}, {"colspan", span > 1 ? std::to_string(span) : ""}});
 }
 
 /// A role's name, which may be broken after its underscores.
@@ -193,14 +200,16 @@ static void write_sensitivity_map(Markup& out, const Plan& plan, const Map& map)
     if (!(high > 0)) return;
     low = std::max(low, high / 1e4);
     const Markup::Scope part = out.open("div");
-    const std::string caption = format.empty() ? "Sensitivity: divergence caused by the chosen format alone; a stronger colour means more"
-                                               : "Sensitivity: divergence if only this tensor were " + format + "; a stronger colour means more";
+    const std::string caption =
+        format.empty() ? "Sensitivity: divergence caused by the chosen format alone; a stronger colour means more"
+                       : "Sensitivity: divergence if only this tensor were " + format + "; a stronger colour means more";
     write_map(out, map, caption.c_str(), [&](const Tensor& t) {
         const Number kl = sensitivity(t, format);
         if (!kl) return Cell{"–", "", describe(t)};
         const double share = *kl > 0 && high > low ? std::clamp(std::log(*kl / low) / std::log(high / low), 0.0, 1.0) : 0;
         const int step = std::min(static_cast<int>(share * steps), steps - 1);
-        const std::string what = format.empty() ? "" : t.name + " as " + format + ": divergence " + quantity(*kl, Unit::nats) + ". Chosen: ";
+        const std::string what =
+            format.empty() ? "" : t.name + " as " + format + ": divergence " + quantity(*kl, Unit::nats) + ". Chosen: ";
         return Cell{compact(*kl), "s" + std::to_string(step), what + describe(t)};
     });
 }
@@ -229,7 +238,8 @@ static void write_formats(Markup& out, const Plan& plan) {
     const Markup::Scope body = out.open("tbody");
     for (const auto& [format, total] : rows) {
         const Markup::Scope row = out.open("tr");
-        out.element("th", format, {{"scope", "row"}, {"class", bits(total) > 0 ? "b" + std::to_string(bit_step(bits(total))) : ""}});
+        out.element("th", format,
+                    {{"scope", "row"}, {"class", bits(total) > 0 ? "b" + std::to_string(bit_step(bits(total))) : ""}});
         out.element("td", bits(total) > 0 ? significant(bits(total)) : "–");
         out.element("td", std::to_string(total.tensors));
         out.element("td", all.values > 0 ? quantity(total.values / all.values, Unit::share) : "–");
@@ -242,9 +252,11 @@ void write_layers(Markup& out, const Plan& plan) {
     out.element("h2", "Layer by layer");
     if (plan.tensors.empty()) return write_note(out, "The plan holds no tensors.");
     const Map map = make_map(plan);
-    std::string note = "Left, the format that each tensor got. Right, how sensitive each tensor is: the divergence of the whole model when "
-                       "this tensor alone is rounded; the search spends bits where this is large. Point at a cell for its figures.";
-    if (map.vectors) note += core::format(" Not shown: {} one-dimensional tensors (norms, biases), which are small.", map.vectors);
+    std::string note =
+        "Left, the format that each tensor got. Right, how sensitive each tensor is: the divergence of the whole model when "
+        "this tensor alone is rounded; the search spends bits where this is large. Point at a cell for its figures.";
+    if (map.vectors)
+        note += core::format(" Not shown: {} one-dimensional tensors (norms, biases), which are small.", map.vectors);
     write_note(out, note);
     {
         const Markup::Scope maps = out.open("div", {{"class", "maps"}});

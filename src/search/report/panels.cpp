@@ -59,7 +59,7 @@ static Scale make_scale(const Panel& panel) {
         high = std::max(high, line.value + line.error);
     }
     if (panel.limit) high = std::max(high, *panel.limit);
-    if (panel.metric->mark == Mark::bar) return Scale::linear(0, std::max(high, 0.0) * 1.02, panel.left, panel.right);
+    if (panel.metric->mark == Mark::bar) return Scale::linear(0, high > 0 ? high * 1.02 : 1, panel.left, panel.right);
     const double margin = high > low ? (high - low) * 0.1 : std::max(std::fabs(high) * 0.01, 1e-9);
     return Scale::linear(low - margin, high + margin, panel.left, panel.right);
 }
@@ -70,7 +70,8 @@ static void draw_line(Drawing& drawing, const Panel& panel, const Scale& scale, 
     const std::string chosen = line.candidate->chosen ? " chosen" : "";
     const std::string tooltip = line.candidate->name + ": " + line.text;
     drawing.text(panel.left - gap, y + 4.5, line.candidate->name, "label" + chosen, Anchor::end);
-    if (panel.metric->mark == Mark::bar) drawing.rectangle({panel.left, y - 8, std::max(x, panel.left + 0.5), y + 8}, "bar" + chosen, tooltip);
+    if (panel.metric->mark == Mark::bar)
+        drawing.rectangle({panel.left, y - 8, std::max(x, panel.left + 0.5), y + 8}, "bar" + chosen, tooltip);
     else drawing.circle(x, y, 5, "dot" + chosen, tooltip);
     if (line.error > 0)
         for (const char* const style : {"halo", "whisker"})
@@ -121,8 +122,9 @@ void write_panels(Markup& out, const Plan& plan) {
     if (panels.empty()) return;
     const Markup::Scope section = out.open("section");
     out.element("h2", "Side by side");
-    write_note(out, "The same figures as lengths and places. Thin brackets reach one standard error to each side; a dashed line is a "
-                    "budget. Bars begin at zero; dots stand on an axis that does not.");
+    write_note(out,
+               "The same figures as lengths and places. Thin brackets reach one standard error to each side; a dashed line is a "
+               "budget. Bars begin at zero; dots stand on an axis that does not.");
     const Markup::Scope grid = out.open("div", {{"class", "figures"}});
     for (const Panel& panel : panels) write_panel(out, panel);
 }

@@ -14,9 +14,11 @@ static const Json& member(const Json& object, std::string_view name) {
     return found ? *found : missing;
 }
 
+/// No size, time or divergence comes near these limits; what does is damage, and would only break the charts' axes.
 static Number as_number(const Json& value) {
-    if (!value.is_number() || !std::isfinite(value.number())) return {};
-    return value.number();
+    constexpr double most = 1e30, least = 1e-30;
+    if (!value.is_number() || !(std::fabs(value.number()) < most)) return {};
+    return std::fabs(value.number()) < least ? 0 : value.number();
 }
 
 static Number number(const Json& object, std::string_view name) { return as_number(member(object, name)); }
@@ -69,7 +71,8 @@ static Candidate read_candidate(const Json& j) {
     c.kl_p999 = measured(kl, "p99.9");
     c.kl_max = measured(kl, "max");
     const Json& p = member(j, "predicted");
-    c.predicted = {number(p, "file_bytes"), number(p, "decode_ns"), number(p, "prompt_ns"), number(p, "memory_bytes"), number(p, "kl")};
+    c.predicted = {number(p, "file_bytes"), number(p, "decode_ns"), number(p, "prompt_ns"), number(p, "memory_bytes"),
+                   number(p, "kl")};
     return c;
 }
 
@@ -100,12 +103,14 @@ static Budget read_budget(const Json& j) { return {string(j, "name"), number(j, 
 
 static Point read_point(const Json& j) {
     const Number predicted = number(j, "predicted_kl");
-    return {string(j, "format"), number(j, "file_bytes"), number(j, "decode_ns"), predicted ? predicted : measured(j, "kl").value};
+    return {string(j, "format"), number(j, "file_bytes"), number(j, "decode_ns"),
+            predicted ? predicted : measured(j, "kl").value};
 }
 
 static void read_texts(const Json& texts, Plan& plan) {
     if (!texts.is_object()) return;
-    for (const auto& [role, text] : texts.members()) plan.texts.push_back({role, string(text, "source"), string(text, "hash"), number(text, "tokens")});
+    for (const auto& [role, text] : texts.members())
+        plan.texts.push_back({role, string(text, "source"), string(text, "hash"), number(text, "tokens")});
 }
 
 Number Tensor::elements() const {
@@ -127,7 +132,8 @@ const Candidate* Plan::chosen() const {
 }
 
 const Candidate* Plan::original() const {
-    const auto found = std::find_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == "original"; });
+    const auto found =
+        std::find_if(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == "original"; });
     return found == candidates.end() ? nullptr : &*found;
 }
 

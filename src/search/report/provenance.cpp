@@ -33,7 +33,8 @@ static void write_model_and_machine(Markup& out, const Plan& plan) {
     facts.add("Processor", plan.processor);
     facts.add("Instruction set", plan.isa);
     facts.add("Threads", quantity(plan.threads, Unit::count));
-    if (plan.read_bytes_per_second) facts.add("Reading memory", quantity(*plan.read_bytes_per_second, Unit::bytes) + " per second");
+    if (plan.read_bytes_per_second)
+        facts.add("Reading memory", quantity(*plan.read_bytes_per_second, Unit::bytes) + " per second");
 }
 
 static void write_budgets_and_search(Markup& out, const Plan& plan) {
@@ -54,8 +55,11 @@ static void write_budgets_and_search(Markup& out, const Plan& plan) {
 static void write_texts(Markup& out, const Plan& plan) {
     if (plan.texts.empty()) return;
     out.element("h3", "Texts");
-    write_note(out, "Three different texts, so that nothing is proved on what it was fitted to: errors are weighted by the first, choices "
-                    "are compared on the second, and the figures of this page come from the third. The hash tells whether a text is the same.");
+    write_note(
+        out,
+        "Three different texts, so that nothing is proved on what it was fitted to: errors are weighted by the first, choices "
+        "are compared on the second, and the figures of this page come from the third. The hash tells whether a text is the "
+        "same.");
     const Markup::Scope wrapper = open_scroll(out, "Texts");
     const Markup::Scope table = out.open("table", {{"class", "texts"}});
     write_table_head(out, {"Used for", "Tokens", "Source", "Hash"});
@@ -72,15 +76,18 @@ static void write_texts(Markup& out, const Plan& plan) {
 static void write_method(Markup& out) {
     out.element("h3", "Method");
     const Markup::Scope list = out.open("ol", {{"class", "method"}});
-    for (const char* const step :
-         {"The time of each tensor in each format is measured on this machine; the size is counted.",
-          "The divergence that each format causes in each tensor is measured where that pays and otherwise predicted from the rounding "
-          "error, weighted by what the calibration text sends through the tensor.",
-          "One format is chosen for each tensor so that the sum of divergences is least while every budget holds. The lower bound says how "
-          "much better any other choice could be; the gap is the distance to it.",
-          "The model is written, read again and measured as a whole on the report text, beside the original and beside models with one "
-          "format for all. Times are medians of repeated runs; errors of divergences and perplexities come from drawing whole windows of "
-          "text anew (block bootstrap)."})
+    for (const char* const step : {"The time of each tensor in each format is measured on this machine; the size is counted.",
+                                   "The divergence that each format causes in each tensor is measured where that pays and "
+                                   "otherwise predicted from the rounding "
+                                   "error, weighted by what the calibration text sends through the tensor.",
+                                   "One format is chosen for each tensor so that the sum of divergences is least while every "
+                                   "budget holds. The lower bound says how "
+                                   "much better any other choice could be; the gap is the distance to it.",
+                                   "The model is written, read again and measured as a whole on the report text, beside the "
+                                   "original and beside models with one "
+                                   "format for all. Times are medians of repeated runs; errors of divergences and perplexities "
+                                   "come from drawing whole windows of "
+                                   "text anew (block bootstrap)."})
         out.element("li", step);
 }
 

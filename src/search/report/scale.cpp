@@ -39,9 +39,10 @@ double round_step(double value) {
 }
 
 static std::vector<double> linear_ticks(double low, double high, int count) {
-    const double step = round_step((high - low) / std::max(count, 1));
+    const double step = round_step((high - low) / std::max(count, 1)), first = std::ceil(low / step - slack);
     std::vector<double> result;
-    for (double i = std::ceil(low / step - slack); i * step <= high + slack * step; ++i) result.push_back(i * step);
+    // Counted, because a range far narrower than its place (1e16 to 1e16 + 2) has steps that change nothing.
+    for (int i = 0; i <= 2 * count && (first + i) * step <= high + slack * step; ++i) result.push_back((first + i) * step);
     return result;
 }
 

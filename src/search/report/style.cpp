@@ -59,7 +59,7 @@ tbody th[scope=row] { font-weight: 500; }
 thead th, thead td { border-bottom: 1px solid var(--ink); vertical-align: bottom; }
 thead th:first-child { text-align: left; }
 td.code { text-align: left; }
-.comparison { min-width: 100%; } .comparison td .small { white-space: normal; }
+.comparison { min-width: 100%; border-collapse: separate; border-spacing: 0; } .comparison td .small { white-space: normal; }
 .comparison th[scope=row] { position: sticky; left: -8px; background: var(--paper); white-space: normal; min-width: 8.5em; }
 th.chosen, td.chosen { background: var(--tint); }
 td.chosen { font-weight: 600; }
@@ -116,7 +116,9 @@ summary { cursor: pointer; } .all-tensors > summary { padding: 12px 0; border-to
 @media print {
   body { font-size: 10.5pt; } main, footer { max-width: none; padding: 0; } section { margin-top: 28px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  .scroll { overflow: visible; } h2, h3, figcaption, caption { break-after: avoid; } tr { break-inside: avoid; }
+  .scroll { overflow: visible; } .figures, .maps { grid-template-columns: 1fr 1fr; gap: 16px 24px; }
+  .comparison, .map { font-size: 9pt; } .map.dense th, .map.dense td { font-size: 7pt; }
+  h2, h3, figcaption, caption { break-after: avoid; } tr { break-inside: avoid; }
   .comparison th[scope=row] { position: static; } th, td { padding: 4px 7px; }
   .all-tensors:not([open]) { display: none; }
 }

@@ -86,8 +86,9 @@ static bool is_free(const Box& box, const std::vector<Box>& boxes) {
 
 void Labels::place(Drawing& drawing, double x, double y, double distance, std::string_view text, std::string_view style) {
     struct Try { double right, down; Anchor anchor; };
-    static constexpr Try tries[] = {{1, 0, Anchor::start},      {0.7, -0.7, Anchor::start}, {0, -1, Anchor::middle}, {-1, 0, Anchor::end},
-                                    {-0.7, -0.7, Anchor::end}, {0.7, 0.7, Anchor::start},  {0, 1, Anchor::middle},  {-0.7, 0.7, Anchor::end}};
+    static constexpr Try tries[] = {{1, 0, Anchor::start},  {0.7, -0.7, Anchor::start}, {0, -1, Anchor::middle},
+                                    {-1, 0, Anchor::end},   {-0.7, -0.7, Anchor::end},  {0.7, 0.7, Anchor::start},
+                                    {0, 1, Anchor::middle}, {-0.7, 0.7, Anchor::end}};
     const double width = text_width(text, size_);
     for (const double reach : {distance, distance * 2.5, distance * 4})
         for (const bool strict : {true, false})

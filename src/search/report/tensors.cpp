@@ -51,11 +51,13 @@ void write_tensors(Markup& out, const Plan& plan) {
     const Markup::Scope section = out.open("section");
     const Markup::Scope details = out.open("details", {{"class", "all-tensors"}});
     out.element("summary", "All " + std::to_string(plan.tensors.size()) + " tensors in figures");
-    write_note(out, "Divergence is what the tensor's format causes by itself; • marks those that were measured rather than predicted. "
-                    "The last column opens the choices that the search had; the one taken is bold.");
+    write_note(out,
+               "Divergence is what the tensor's format causes by itself; • marks those that were measured rather than predicted. "
+               "The last column opens the choices that the search had; the one taken is bold.");
     const Markup::Scope wrapper = open_scroll(out, "All tensors");
     const Markup::Scope table = out.open("table", {{"class", "tensors"}});
-    write_table_head(out, {"Tensor", "Shape", "Before", "After", "Bits per value", "Size", "Per token", "Prompt", "Divergence", "Choices"});
+    write_table_head(
+        out, {"Tensor", "Shape", "Before", "After", "Bits per value", "Size", "Per token", "Prompt", "Divergence", "Choices"});
     const Markup::Scope body = out.open("tbody");
     for (const Tensor& t : plan.tensors) write_tensor(out, t);
 }

@@ -68,10 +68,12 @@ std::string compact(double value) {
 }
 
 std::string tick_label(double value, double step) {
-    return fixed(value, static_cast<int>(std::max(0.0, -std::floor(std::log10(step) + 1e-9))));
+    return fixed(value, static_cast<int>(std::clamp(-std::floor(std::log10(step) + 1e-9), 0.0, 9.0)));
 }
 
-static std::string with_unit(const std::string& number, const std::string& unit) { return unit.empty() ? number : number + " " + unit; }
+static std::string with_unit(const std::string& number, const std::string& unit) {
+    return unit.empty() ? number : number + " " + unit;
+}
 
 std::string quantity(double value, Unit unit) {
     const Scaled scale = scaled(value, unit);

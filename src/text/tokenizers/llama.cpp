@@ -41,7 +41,7 @@ class SentencePieceTokenizer : public VocabularyTokenizer {
         for (std::size_t i = 0; i < scores.size(); ++i)
             if (std::isnan(scores[i])) core::fail(core::ErrorKind::format, "tokenizer.ggml.scores[{}] is not a number", i);
         scores_.assign(scores.begin(), scores.end());
-        strips_leading_space_ = metadata.boolean("tokenizer.ggml.add_space_prefix", true);
+        leading_space_ = metadata.boolean("tokenizer.ggml.add_space_prefix", true);
         for (TokenId id = 0; id < size() && merges_stay_in_words_; ++id)
             merges_stay_in_words_ = text(id).empty() || word_end(text(id), 0) == text(id).size();
     }
@@ -50,7 +50,7 @@ class SentencePieceTokenizer : public VocabularyTokenizer {
     void encode_plain(std::string_view text, bool starts, std::vector<TokenId>& ids) const override {
         std::string marked;
         marked.reserve(text.size() + text.size() / 2);
-        if (starts && strips_leading_space_) marked += space_mark;
+        if (starts && leading_space_) marked += space_mark;
         append_marked(marked, text);
         Merger merger;
         const std::string_view whole = marked;

@@ -157,6 +157,15 @@ TEST(Llama, SomeNamesEndAGenerationWhateverTheirType) {
     EXPECT_FALSE(make_tokenizer(m)->ends_generation(v.id("<|end|>"))) << "here it closes a message, not the turn";
 }
 
+TEST(Llama, AnHtmlTagEndsNothing) {
+    TinyVocabulary v = tiny_sentence_piece();
+    v.types[2] = static_cast<std::int64_t>(TokenType::user_defined);
+    auto m = testing::metadata(v, "llama");
+    m.set_integer("tokenizer.ggml.eos_token_id", 1);
+    EXPECT_FALSE(make_tokenizer(m)->ends_generation(v.id("</s>")));
+    EXPECT_EQ(make_tokenizer(m)->encode("</s>", {.add_special = false}), v.ids({"</s>"}));
+}
+
 TEST(Llama, PhiSwallowsWhiteSpaceAfterSpecialTokens) {
     const TinyVocabulary v = tiny_sentence_piece();
     auto m = testing::metadata(v, "llama");

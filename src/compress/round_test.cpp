@@ -1,0 +1,74 @@
+// Rounding and importance on a small synthetic model.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "compress/importance.h"
+#include "compress/registry.h"
+#include "core/error.h"
+#include "files/synthetic.h"
+#include "formats/registry.h"
+
+namespace tailor::compress {
+namespace {
+
+core::Tensor random_matrix(std::int64_t rows, std::int64_t width) {
+    core::Tensor t = formats::make_tensor(formats::get("f32"), {rows, width});
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    for (std::int64_t i = 0; i < rows * width; ++i) t.row_f32(0)[i] = normal(random);
+    return t;
+}
+
+TEST(Round, FallsWithMoreBitsAndIsTheSameForAnyThreadCount) {
+    const core::Tensor source = random_matrix(37, 512);
+    core::Pool one(1), three(3);
+    double last = 1e9;
+    for (const char* const name : {"q2_k", "q4_k", "q8_0", "f16"}) {
+        const core::Tensor a = get("round").apply({source, formats::get(name), {}, one}), b = get("round").apply({source, formats::get(name), {}, three});
+        EXPECT_EQ(0, std::memcmp(a.data, b.data, static_cast<std::size_t>(formats::tensor_bytes(*a.format, a.shape)))) << name;
+        const WeightedError e = weighted_error(source, a, {}, three);
+        EXPECT_LT(e.error, 0.3 * last) << name;
+        last = e.error;
+    }
+}
+
+TEST(Round, ImportanceMovesTheErrorAwayFromWhatMatters) {
+    const core::Tensor source = random_matrix(16, 256);
+    core::Pool pool(2);
+    std::vector<float> importance(256, 0.01f);
+    for (std::size_t i = 0; i < 256; i += 8) importance[i] = 10;
+    const core::Tensor plain = get("round").apply({source, formats::get("q3_k"), {}, pool}), weighted = get("round").apply({source, formats::get("q3_k"), importance, pool});
+    EXPECT_LT(weighted_error(source, weighted, importance, pool).error, 0.8 * weighted_error(source, plain, importance, pool).error);
+}
+
+TEST(Round, RefusesNanAndRowsThatDoNotFit) {
+    core::Tensor source = random_matrix(4, 256);
+    core::Pool pool(2);
+    EXPECT_THROW(get("round").apply({random_matrix(4, 100), formats::get("q4_k"), {}, pool}), core::Error);
+    source.row_f32(3)[17] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_THROW(get("round").apply({source, formats::get("q4_k"), {}, pool}), core::Error);
+}
+
+TEST(Importance, IsTheMeanSquareOfEveryMatmulInput) {
+    core::Pool pool(2);
+    const auto model = run::LanguageModel::from_file(files::make_synthetic("llama-tiny", formats::get("f32")));
+    run::Session session(model, pool, {.context = 16, .batch = 16});
+    run::Windows windows = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+    const Importance importance = Importance::measure(session, windows);
+    const std::span<const float> q = importance.of("blk.0.attn_q.weight");
+    ASSERT_EQ(64u, q.size());
+    // The first layer's input is rms_norm(embedding): with norm weights near 1 its mean square is near 1.
+    double mean = 0;
+    for (const float v : q) mean += v / 64;
+    EXPECT_NEAR(mean, 1, 0.2);
+    EXPECT_TRUE(std::equal(q.begin(), q.end(), importance.of("blk.0.attn_k.weight").begin()));
+    EXPECT_EQ(192u, importance.of("blk.1.ffn_down.weight").size());
+    EXPECT_TRUE(importance.of("blk.1.ffn_norm.weight").empty());
+}
+
+}  // namespace
+}  // namespace tailor::compress
