@@ -35,7 +35,8 @@ const std::string& scratch_path() {
 
 unsigned touch(const File& file) {
     unsigned sum = 0;
-    for (const auto& [key, value] : file.metadata().entries()) sum += static_cast<unsigned>(key.size() + value.json(4).text(-1).size());
+    for (const auto& [key, value] : file.metadata().entries())
+        sum += static_cast<unsigned>(key.size() + value.json(4).text(-1).size());
     for (const TensorInfo& info : file.tensors()) {
         require(info.offset <= file.bytes() && info.bytes <= file.bytes() - info.offset, "a tensor lies outside the file");
         if (!info.format) continue;
@@ -60,7 +61,8 @@ std::string written(const File& file) {
 }
 
 void check_same(const File& a, const File& b) {
-    require(a.metadata().entries().size() == b.metadata().entries().size() && a.tensors().size() == b.tensors().size(), "counts changed");
+    require(a.metadata().entries().size() == b.metadata().entries().size() && a.tensors().size() == b.tensors().size(),
+            "counts changed");
     for (std::size_t i = 0; i < a.tensors().size(); ++i) {
         const TensorInfo &x = a.tensors()[i], &y = b.tensors()[i];
         require(x.name == y.name && x.shape == y.shape && x.format == y.format, "a tensor changed");

@@ -59,7 +59,7 @@ static void require_same_tokens(const run::LanguageModel& model, const run::Lang
                    reference.file().path());
 }
 
-static std::string figure(const run::Figure& f) { return core::format("{:.5g} ± {:.2g}", f.value, f.standard_error); }
+static std::string figure(const run::Figure& f) { return core::format("{:#.5g} ± {:.2g}", f.value, f.standard_error); }
 
 static std::string share(const run::Figure& f) { return core::format("{:.3f} % ± {:.2g}", 100 * f.value, 100 * f.standard_error); }
 
@@ -97,8 +97,9 @@ static void evaluate_text(const std::shared_ptr<run::LanguageModel>& model, cons
         ProgressLine line("windows");
         e = run::evaluate(session, reference_session.get(), windows, line.callback());
     }
-    double noise = 0;
-    if (reference) noise = run::numerical_noise(model, pool, session_options(s, window), run::Windows(windows.begin(), windows.begin() + std::min<std::ptrdiff_t>(2, static_cast<std::ptrdiff_t>(windows.size()))));
+    // Two windows are enough to know the order of magnitude, which is what this is for.
+    const run::Windows few(windows.begin(), windows.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(2, windows.size())));
+    const double noise = reference ? run::numerical_noise(model, pool, session_options(s, window), few) : 0;
     if (!json) return print_report(e, windows.size(), window, noise);
     core::Json j;
     j.set("model", model->file().path()).set("windows", static_cast<std::int64_t>(windows.size())).set("window", window);

@@ -101,8 +101,9 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
             if (widths.size() <= c) widths.push_back(0);
             widths[c] = std::max(widths[c], display_width(row[c]));
         }
+    // Figures with their units are short; a sentence may begin with a digit, too.
     const auto is_number = [](const std::string& cell) {
-        return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || ((cell[0] == '-' || cell[0] == '+') && cell.size() > 1));
+        return !cell.empty() && cell.size() <= 24 && (std::isdigit(static_cast<unsigned char>(cell[0])) || ((cell[0] == '-' || cell[0] == '+') && cell.size() > 1));
     };
     std::string result;
     for (std::size_t r = 0; r < rows.size(); ++r) {

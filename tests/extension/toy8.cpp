@@ -23,13 +23,29 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
     }
 }
 
-static void encode(const float* values, const float*, std::byte* blocks, std::int64_t count) noexcept {
+/// The scale that brings scale * bytes closest to the values, each error counted by its weight (all by 1 without weights).
+static float best_scale(const float* values, const float* weights, const std::int8_t* bytes) noexcept {
+    double product = 0, square = 0;
+    for (int j = 0; j < 16; ++j) {
+        const double weight = weights ? weights[j] : 1, byte = bytes[j];
+        product += weight * values[j] * byte;
+        square += weight * byte * byte;
+    }
+    constexpr double most = 2.679e36;  // 127 times this is still a finite float
+    return square > 0 ? static_cast<float>(std::min(product / square, most)) : 0;
+}
+
+static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     for (std::int64_t i = 0; i < count; i += 16, blocks += 20) {
         float largest = 0;
         for (int j = 0; j < 16; ++j) largest = std::max(largest, std::fabs(values[i + j]));
-        const float scale = largest / 127, inverse = scale > 0 ? 1 / scale : 0;
-        std::int8_t bytes[16];
-        for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::int8_t>(std::lrint(std::clamp(values[i + j] * inverse, -127.0f, 127.0f)));
+        float scale = largest / 127;
+        std::int8_t bytes[16] = {};
+        for (int j = 0; j < 16 && scale > 0; ++j)
+            bytes[j] = static_cast<std::int8_t>(std::lrint(std::clamp(values[i + j] / scale, -127.0f, 127.0f)));
+        const float weighted = importance ? best_scale(values + i, importance + i, bytes) : 0;
+        // Weights that are all zero say nothing: count every value alike.
+        scale = weighted > 0 ? weighted : best_scale(values + i, nullptr, bytes);
         std::memcpy(blocks, &scale, sizeof scale);
         std::memcpy(blocks + 4, bytes, sizeof bytes);
     }

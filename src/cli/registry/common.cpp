@@ -53,6 +53,7 @@ std::int64_t window_length(const run::LanguageModel& model, std::int64_t given) 
 
 run::Windows text_windows(const run::LanguageModel& model, const std::string& text, std::int64_t window, std::int64_t most) {
     const text::Tokenizer& tokenizer = model.tokenizer();
+    if (text.find('\0') != std::string::npos) core::fail(core::ErrorKind::usage, "this is no text: it holds zero bytes");
     return run::cut_windows(tokenizer.encode(text), window, tokenizer.adds_bos() ? tokenizer.bos() : -1, most);
 }
 

@@ -66,7 +66,7 @@ Options& Options::add(std::string_view names, std::vector<std::string>& target, 
     return *this;
 }
 Options& Options::add(std::string_view names, std::vector<std::int32_t>& target, std::string_view help) {
-    parser_->app.add_option(std::string(names), target, std::string(help))->delimiter(',')->expected(1, 1 << 24);
+    parser_->app.add_option(std::string(names), target, std::string(help))->delimiter(',')->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     return *this;
 }
 Options& Options::flag(std::string_view names, bool& target, std::string_view help) {

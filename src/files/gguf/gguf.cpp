@@ -32,18 +32,20 @@ static constexpr std::array<std::string_view, 43> type_names = {
 };
 
 std::string_view type_name(std::int64_t id) {
-    return id >= 0 && id < static_cast<std::int64_t>(type_names.size()) ? type_names[static_cast<std::size_t>(id)] : std::string_view();
+    return id >= 0 && id < static_cast<std::int64_t>(type_names.size()) ? type_names[static_cast<std::size_t>(id)]
+                                                                        : std::string_view();
 }
 
 std::uint64_t alignment_of(const Metadata& metadata, const std::string& path) {
     const MetaValue* const value = metadata.find(alignment_key);
     if (!value) return default_alignment;
     if (!is_integer(value->type))
-        core::fail(core::ErrorKind::format, "{}: key '{}' has type {}; it must be an integer", path, alignment_key, name(value->type));
+        core::fail(core::ErrorKind::format, "{}: key '{}' has type {}; it must be an integer", path, alignment_key,
+                   name(value->type));
     const auto alignment = static_cast<std::uint64_t>(value->integer);
     if (value->integer < 1 || alignment > largest_alignment || !std::has_single_bit(alignment))
-        core::fail(core::ErrorKind::format, "{}: key '{}' is {}; it must be a power of two from 1 to {}", path, alignment_key, value->integer,
-                   largest_alignment);
+        core::fail(core::ErrorKind::format, "{}: key '{}' is {}; it must be a power of two from 1 to {}", path, alignment_key,
+                   value->integer, largest_alignment);
     return alignment;
 }
 

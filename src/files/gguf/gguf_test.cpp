@@ -109,16 +109,17 @@ TEST(Gguf, Version2ReadsAndIsWrittenAsVersion3) {
 }
 
 TEST(Gguf, HonoursAlignment) {
-    const std::string bytes = with_data(header(2, 1) + key("general.alignment", 4, u32(128)) + tensor("a", {1}, 0, 0) + tensor("b", {2}, 0, 128),
-                                        "abcd" + std::string(124, '\0') + "efghijkl" + std::string(120, '\0'), 128);
+    const std::string bytes =
+        with_data(header(2, 1) + key("general.alignment", 4, u32(128)) + tensor("a", {1}, 0, 0) + tensor("b", {2}, 0, 128),
+                  "abcd" + std::string(124, '\0') + "efghijkl" + std::string(120, '\0'), 128);
     const auto file = open_memory(as_bytes(bytes), "aligned");
     EXPECT_EQ(file->find("b")->offset % 128, 0u);
     EXPECT_EQ(rewritten(*file, temporary("aligned.gguf")), bytes);
 }
 
 TEST(Gguf, UnknownTypesAreListedAndRefuseToBeRead) {
-    const std::string bytes = with_data(header(3, 0) + tensor("a", {1}, 0, 0) + tensor("b", {8}, 77, 32) + tensor("c", {8}, 4, 64),
-                                        std::string(96, 'x'));
+    const std::string bytes = with_data(
+        header(3, 0) + tensor("a", {1}, 0, 0) + tensor("b", {8}, 77, 32) + tensor("c", {8}, 4, 64), std::string(96, 'x'));
     const auto file = open_memory(as_bytes(bytes), "some.gguf");
     const TensorInfo& b = *file->find("b");
     EXPECT_EQ(b.format, nullptr);
@@ -177,7 +178,9 @@ TEST(Gguf, FailedWriteLeavesTheOldFile) {
     core::write_text_file(path, "precious");
     WritePlan plan;
     plan.tensors.push_back({"t", &formats::get("f32"), {2}});
-    EXPECT_THROW(kind_for(path).write(path, plan, [](std::size_t) -> core::Tensor { core::fail(core::ErrorKind::numeric, "no"); }), core::Error);
+    EXPECT_THROW(
+        kind_for(path).write(path, plan, [](std::size_t) -> core::Tensor { core::fail(core::ErrorKind::numeric, "no"); }),
+        core::Error);
     EXPECT_EQ(core::read_text_file(path), "precious");
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1) << "a temporary file was left behind";
     std::filesystem::remove_all(folder);
@@ -233,7 +236,11 @@ TEST(Gguf, RefusesATensorThatIsNotThePlannedOne) {
     WritePlan plan;
     plan.tensors.push_back({"t", &formats::get("f32"), {2, 4}});
     const std::string path = temporary("wrong.gguf");
-    EXPECT_THROW(kind_for(path).write(path, plan, [](std::size_t) { return formats::make_tensor(formats::get("f32"), {4, 2}); }), core::Error);
+    EXPECT_THROW(kind_for(path).write(path, plan,
+                                      [](std::size_t) {
+                                          return formats::make_tensor(formats::get("f32"), {4, 2});
+                                      }),
+                 core::Error);
     EXPECT_FALSE(std::filesystem::exists(path));
 }
 

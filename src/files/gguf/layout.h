@@ -42,7 +42,9 @@ std::uint64_t scalar_bytes(MetaType type);
 std::string_view type_name(std::int64_t id);
 
 /// `value` rounded up to a multiple of `alignment`, a power of two; the caller knows that it cannot overflow.
-constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) { return (value + alignment - 1) & ~(alignment - 1); }
+constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
+    return (value + alignment - 1) & ~(alignment - 1);
+}
 
 /// The alignment that the metadata asks for. Throws Error(format) naming `path` unless it is a power of two in range.
 std::uint64_t alignment_of(const Metadata& metadata, const std::string& path);

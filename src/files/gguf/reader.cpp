@@ -44,13 +44,15 @@ class Cursor {
     /// Fails unless `count` items of at least `least_bytes` each can follow.
     void expect(std::uint64_t count, std::uint64_t least_bytes, std::string_view what) const {
         if (count > left() / least_bytes)
-            core::fail(ErrorKind::format, "{}: {} cannot be {}: only {} bytes of the file are left at byte {}", path_, what, count, left(), at_);
+            core::fail(ErrorKind::format, "{}: {} cannot be {}: only {} bytes of the file are left at byte {}", path_, what,
+                       count, left(), at_);
     }
 
   private:
     const std::byte* take(std::uint64_t bytes, std::string_view what) {
         if (bytes > left())
-            core::fail(ErrorKind::format, "{}: the file ends inside {}: {} bytes expected at byte {}, {} left", path_, what, bytes, at_, left());
+            core::fail(ErrorKind::format, "{}: the file ends inside {}: {} bytes expected at byte {}, {} left", path_, what,
+                       bytes, at_, left());
         const std::byte* const start = bytes_.data() + at_;
         at_ += bytes;
         return start;
@@ -76,7 +78,8 @@ Counts read_header(Cursor& in) {
     const bool swapped = version != 0 && (version & 0xFFFF) == 0;
     if (std::memcmp(&magic, "FUGG", 4) == 0 || (std::memcmp(&magic, "GGUF", 4) == 0 && swapped))
         core::fail(ErrorKind::unsupported, "{}: a big-endian GGUF file; convert it to little-endian first", in.path());
-    if (std::memcmp(&magic, "GGUF", 4) != 0) core::fail(ErrorKind::format, "{}: not a GGUF file: it does not begin with 'GGUF'", in.path());
+    if (std::memcmp(&magic, "GGUF", 4) != 0)
+        core::fail(ErrorKind::format, "{}: not a GGUF file: it does not begin with 'GGUF'", in.path());
     if (version < 2 || version > newest_version)
         core::fail(ErrorKind::unsupported, "{}: GGUF version {}; this build reads versions 2 and 3", in.path(), version);
     const auto tensors = in.number<std::uint64_t>("the number of tensors");
@@ -92,9 +95,10 @@ std::string_view read_name(Cursor& in, std::string_view kind, std::uint64_t inde
     const std::uint64_t start = in.at();
     const std::string_view name = in.text(core::format("the name of {} {}", kind, index));
     if (name.empty() || name.size() > longest_key_bytes)
-        core::fail(ErrorKind::format, "{}: the name of {} {} at byte {} has {} bytes; it must have 1 to {}", in.path(), kind, index, start, name.size(),
-                   longest_key_bytes);
-    if (!core::is_utf8(name)) core::fail(ErrorKind::format, "{}: the name of {} {} at byte {} is not UTF-8", in.path(), kind, index, start);
+        core::fail(ErrorKind::format, "{}: the name of {} {} at byte {} has {} bytes; it must have 1 to {}", in.path(), kind,
+                   index, start, name.size(), longest_key_bytes);
+    if (!core::is_utf8(name))
+        core::fail(ErrorKind::format, "{}: the name of {} {} at byte {} is not UTF-8", in.path(), kind, index, start);
     if (!seen.insert(name).second) core::fail(ErrorKind::format, "{}: {} {} occurs twice", in.path(), kind, quoted(name));
     return name;
 }
@@ -117,7 +121,8 @@ std::int64_t read_integer(Cursor& in, MetaType type, std::string_view what) {
         case MetaType::i64: return in.number<std::int64_t>(what);
         case MetaType::boolean: {
             const auto value = in.number<std::uint8_t>(what);
-            if (value > 1) core::fail(ErrorKind::format, "{}: {} holds the boolean {}; it must be 0 or 1", in.path(), what, value);
+            if (value > 1)
+                core::fail(ErrorKind::format, "{}: {} holds the boolean {}; it must be 0 or 1", in.path(), what, value);
             return value;
         }
         default: break;
@@ -133,12 +138,14 @@ double read_real(Cursor& in, MetaType type, std::string_view what) {
     if (type == MetaType::f64) return in.number<double>(what);
     const auto bits = in.number<std::uint32_t>(what);
     if ((bits & 0x7FFFFFFF) <= 0x7F800000) return std::bit_cast<float>(bits);
-    return std::bit_cast<double>(std::uint64_t{bits & 0x80000000} << 32 | 0x7FF0000000000000 | std::uint64_t{bits & 0x7FFFFF} << 29);
+    return std::bit_cast<double>(std::uint64_t{bits & 0x80000000} << 32 | 0x7FF0000000000000 |
+                                 std::uint64_t{bits & 0x7FFFFF} << 29);
 }
 
 void read_array(Cursor& in, MetaValue& value, std::string_view what) {
     value.item_type = read_type(in, what);
-    if (value.item_type == MetaType::array) core::fail(ErrorKind::unsupported, "{}: {} is an array of arrays, which is not supported", in.path(), what);
+    if (value.item_type == MetaType::array)
+        core::fail(ErrorKind::unsupported, "{}: {} is an array of arrays, which is not supported", in.path(), what);
     const auto items = in.number<std::uint64_t>(what);
     in.expect(items, scalar_bytes(value.item_type), core::format("the number of items of {}", what));
     const auto count = static_cast<std::size_t>(items);
@@ -178,13 +185,15 @@ Metadata read_metadata(Cursor& in, std::uint64_t keys) {
 core::Shape read_shape(Cursor& in, std::string_view what) {
     const auto rank = in.number<std::uint32_t>(what);
     if (rank > core::Shape::max_rank)
-        core::fail(ErrorKind::unsupported, "{}: {} has {} dimensions; at most {} are supported", in.path(), what, rank, core::Shape::max_rank);
+        core::fail(ErrorKind::unsupported, "{}: {} has {} dimensions; at most {} are supported", in.path(), what, rank,
+                   core::Shape::max_rank);
     std::uint64_t innermost_first[core::Shape::max_rank];
     std::uint64_t most = std::numeric_limits<std::int64_t>::max();
     for (std::uint32_t i = 0; i < rank; ++i) {
         const auto dimension = in.number<std::uint64_t>(what);
         if (dimension == 0) core::fail(ErrorKind::format, "{}: dimension {} of {} is zero", in.path(), i, what);
-        if (dimension > most) core::fail(ErrorKind::format, "{}: the dimensions of {} multiply to more than 2^63 - 1", in.path(), what);
+        if (dimension > most)
+            core::fail(ErrorKind::format, "{}: the dimensions of {} multiply to more than 2^63 - 1", in.path(), what);
         most /= dimension;
         innermost_first[i] = dimension;
     }
@@ -193,10 +202,11 @@ core::Shape read_shape(Cursor& in, std::string_view what) {
     return shape;
 }
 
-std::uint64_t checked_tensor_bytes(const Cursor& in, const formats::Format& format, const core::Shape& shape, std::string_view what) {
+std::uint64_t checked_tensor_bytes(const Cursor& in, const formats::Format& format, const core::Shape& shape,
+                                   std::string_view what) {
     if (!format.holds(shape.width()))
-        core::fail(ErrorKind::format, "{}: {} has rows of {} values, but {} stores blocks of {}", in.path(), what, shape.width(), format.name,
-                   format.values_per_block);
+        core::fail(ErrorKind::format, "{}: {} has rows of {} values, but {} stores blocks of {}", in.path(), what, shape.width(),
+                   format.name, format.values_per_block);
     const std::int64_t blocks = shape.elements() / format.values_per_block;
     if (blocks > std::numeric_limits<std::int64_t>::max() / format.bytes_per_block)
         core::fail(ErrorKind::format, "{}: {} of shape {} would have more than 2^63 - 1 bytes", in.path(), what, shape.text());
@@ -229,10 +239,12 @@ void place_tensors(const Cursor& in, std::uint64_t file_bytes, std::uint64_t ali
     const auto least_bytes = [](const TensorInfo& info) { return std::max<std::uint64_t>(info.bytes, 1); };
     for (TensorInfo& info : tensors) {
         if (info.offset % alignment != 0)
-            core::fail(ErrorKind::format, "{}: the data of tensor {} is at offset {}, which is not a multiple of the alignment {}", in.path(),
+            core::fail(ErrorKind::format,
+                       "{}: the data of tensor {} is at offset {}, which is not a multiple of the alignment {}", in.path(),
                        quoted(info.name), info.offset, alignment);
         if (info.offset > data_bytes || least_bytes(info) > data_bytes - info.offset)
-            core::fail(ErrorKind::format, "{}: tensor {} needs {} bytes at offset {}, but the file holds {} bytes of data; it may be incomplete",
+            core::fail(ErrorKind::format,
+                       "{}: tensor {} needs {} bytes at offset {}, but the file holds {} bytes of data; it may be incomplete",
                        in.path(), quoted(info.name), least_bytes(info), info.offset, data_bytes);
         info.offset += data_start;
     }
@@ -241,8 +253,8 @@ void place_tensors(const Cursor& in, std::uint64_t file_bytes, std::uint64_t ali
     std::stable_sort(order.begin(), order.end(), [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
     for (std::size_t i = 1; i < order.size(); ++i)
         if (order[i]->offset < order[i - 1]->offset + least_bytes(*order[i - 1]))
-            core::fail(ErrorKind::format, "{}: the data of tensors {} and {} overlap at byte {}", in.path(), quoted(order[i - 1]->name),
-                       quoted(order[i]->name), order[i]->offset);
+            core::fail(ErrorKind::format, "{}: the data of tensors {} and {} overlap at byte {}", in.path(),
+                       quoted(order[i - 1]->name), quoted(order[i]->name), order[i]->offset);
 }
 
 Content parse(std::span<const std::byte> bytes, const std::string& path) {
@@ -252,7 +264,8 @@ Content parse(std::span<const std::byte> bytes, const std::string& path) {
     content.metadata = read_metadata(in, counts.keys);
     const std::uint64_t alignment = alignment_of(content.metadata, path);
     std::unordered_set<std::string_view> seen;
-    for (std::uint64_t i = 0; i < counts.tensors; ++i) content.tensors.push_back(read_tensor(in, read_name(in, "tensor", i, seen)));
+    for (std::uint64_t i = 0; i < counts.tensors; ++i)
+        content.tensors.push_back(read_tensor(in, read_name(in, "tensor", i, seen)));
     place_tensors(in, bytes.size(), alignment, content.tensors);
     return content;
 }
@@ -269,8 +282,8 @@ class GgufFile : public File {
 
     core::Tensor read(const TensorInfo& tensor) const override {
         if (!tensor.format)
-            core::fail(ErrorKind::unsupported, "{}: tensor {} is stored as {}, which this build cannot decode", path_, quoted(tensor.name),
-                       tensor.type_name);
+            core::fail(ErrorKind::unsupported, "{}: tensor {} is stored as {}, which this build cannot decode", path_,
+                       quoted(tensor.name), tensor.type_name);
         const std::byte* const data = bytes_.data() + tensor.offset;
         // Views promise the alignment of the widest scalar a format stores; only files with a tiny general.alignment, or
         // memory that starts at an odd address, lack it.

@@ -95,18 +95,23 @@ bool fits(MetaType type, std::int64_t value) {
 void check_name(const std::string& path, std::string_view kind, std::string_view name, std::uint64_t longest,
                 std::unordered_set<std::string_view>& seen) {
     if (name.empty() || name.size() > longest || !core::is_utf8(name))
-        core::fail(ErrorKind::unsupported, "cannot write {}: the name of {} {} must be UTF-8 of 1 to {} bytes", path, kind, quoted(name), longest);
+        core::fail(ErrorKind::unsupported, "cannot write {}: the name of {} {} must be UTF-8 of 1 to {} bytes", path, kind,
+                   quoted(name), longest);
     if (!seen.insert(name).second) core::fail(ErrorKind::bug, "cannot write {}: {} {} occurs twice", path, kind, quoted(name));
 }
 
 void check_value(const std::string& path, std::string_view key, const MetaValue& value) {
     const bool array = value.type == MetaType::array;
     const MetaType type = array ? value.item_type : value.type;
-    const bool consistent = type != MetaType::array && (value.texts.empty() || type == MetaType::string) && (value.reals.empty() || is_real(type)) &&
-                            (value.integers.empty() || is_integer(type) || type == MetaType::boolean) && (array || value.items() == 0);
-    if (!consistent) core::fail(ErrorKind::bug, "cannot write {}: the value of key {} does not have the type it claims", path, quoted(key));
+    const bool consistent =
+        type != MetaType::array && (value.texts.empty() || type == MetaType::string) && (value.reals.empty() || is_real(type)) &&
+        (value.integers.empty() || is_integer(type) || type == MetaType::boolean) && (array || value.items() == 0);
+    if (!consistent)
+        core::fail(ErrorKind::bug, "cannot write {}: the value of key {} does not have the type it claims", path, quoted(key));
     const auto check = [&](std::int64_t integer) {
-        if (!fits(type, integer)) core::fail(ErrorKind::bug, "cannot write {}: key {} holds {}, which is no {}", path, quoted(key), integer, name(type));
+        if (!fits(type, integer))
+            core::fail(ErrorKind::bug, "cannot write {}: key {} holds {}, which is no {}", path, quoted(key), integer,
+                       name(type));
     };
     if (array)
         for (const std::int64_t integer : value.integers) check(integer);
@@ -128,10 +133,11 @@ std::vector<std::uint64_t> check_plan(const WritePlan& plan, const std::string& 
                        entry.format ? entry.format->name : std::string_view("(none)"), quoted(entry.name));
         for (int i = 0; i < entry.shape.rank(); ++i)
             if (entry.shape[i] < 1)
-                core::fail(ErrorKind::shape, "cannot write {}: tensor {} of shape {} is empty", path, quoted(entry.name), entry.shape.text());
+                core::fail(ErrorKind::shape, "cannot write {}: tensor {} of shape {} is empty", path, quoted(entry.name),
+                           entry.shape.text());
         if (!entry.format->holds(entry.shape.width()))
-            core::fail(ErrorKind::shape, "cannot write {}: tensor {} has rows of {} values, but {} stores blocks of {}", path, quoted(entry.name),
-                       entry.shape.width(), entry.format->name, entry.format->values_per_block);
+            core::fail(ErrorKind::shape, "cannot write {}: tensor {} has rows of {} values, but {} stores blocks of {}", path,
+                       quoted(entry.name), entry.shape.width(), entry.format->name, entry.format->values_per_block);
         sizes.push_back(static_cast<std::uint64_t>(formats::tensor_bytes(*entry.format, entry.shape)));
     }
     return sizes;
@@ -161,8 +167,9 @@ void put_header(Sink& out, const WritePlan& plan, const std::vector<std::uint64_
 
 void put_tensor(Sink& out, const std::string& path, const WritePlan::Entry& entry, const core::Tensor& tensor) {
     if (tensor.format != entry.format || tensor.shape != entry.shape || !tensor.data)
-        core::fail(ErrorKind::bug, "cannot write {}: tensor {} was planned as {} {} but given as {} {}", path, quoted(entry.name), entry.format->name,
-                   entry.shape.text(), tensor.format ? tensor.format->name : std::string_view("(none)"), tensor.shape.text());
+        core::fail(ErrorKind::bug, "cannot write {}: tensor {} was planned as {} {} but given as {} {}", path, quoted(entry.name),
+                   entry.format->name, entry.shape.text(), tensor.format ? tensor.format->name : std::string_view("(none)"),
+                   tensor.shape.text());
     const std::int64_t row_bytes = entry.format->row_bytes(entry.shape.width());
     if (tensor.row_stride_bytes == row_bytes)
         return out.bytes(tensor.data, static_cast<std::uint64_t>(row_bytes) * static_cast<std::uint64_t>(entry.shape.rows()));

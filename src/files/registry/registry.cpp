@@ -32,7 +32,8 @@ static const FileKind& recognize(std::span<const std::byte> bytes, const std::st
     std::string first;
     for (const std::byte b : head.first(std::min<std::size_t>(head.size(), 8)))
         first += core::format("{}{:02x}", first.empty() ? "" : " ", static_cast<unsigned>(b));
-    core::fail(ErrorKind::format, "{} is not a model file: it begins with the bytes {}; known kinds are {}", name, first, known_kinds());
+    core::fail(ErrorKind::format, "{} is not a model file: it begins with the bytes {}; known kinds are {}", name, first,
+               known_kinds());
 }
 
 std::unique_ptr<File> open(const std::string& path) {
@@ -52,7 +53,8 @@ const FileKind& kind_for(const std::string& path) {
     const std::string lower = core::lower(path);
     for (const FileKind* kind : all())
         if (lower.size() > kind->extension.size() && lower.ends_with(kind->extension)) return *kind;
-    core::fail(ErrorKind::usage, "{}: the extension does not say which kind of file to write; known kinds are {}", path, known_kinds());
+    core::fail(ErrorKind::usage, "{}: the extension does not say which kind of file to write; known kinds are {}", path,
+               known_kinds());
 }
 
 }  // namespace tailor::files

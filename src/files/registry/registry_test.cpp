@@ -51,7 +51,8 @@ TEST(Files, OpensByContentWhateverTheName) {
 
 TEST(Files, SaysWhatAStrangeFileBeginsWith) {
     const std::string path = written("strange.gguf", "PK\x03\x04 not a model");
-    EXPECT_NE(message_of([&] { open(path); }, core::ErrorKind::format).find("it begins with the bytes 50 4b 03 04 20 6e 6f 74; known kinds are gguf (.gguf)"),
+    EXPECT_NE(message_of([&] { open(path); }, core::ErrorKind::format)
+                  .find("it begins with the bytes 50 4b 03 04 20 6e 6f 74; known kinds are gguf (.gguf)"),
               std::string::npos);
     core::write_text_file(path, "");
     EXPECT_NE(message_of([&] { open(path); }, core::ErrorKind::format).find("is empty"), std::string::npos);
@@ -62,7 +63,8 @@ TEST(Files, SaysWhatAStrangeFileBeginsWith) {
 
 TEST(Files, ChoosesTheWriterByExtension) {
     EXPECT_EQ(kind_for("a/b.GGUF").name, "gguf");
-    EXPECT_NE(message_of([] { kind_for("model.zip"); }, core::ErrorKind::usage).find("model.zip: the extension does not say"), std::string::npos);
+    EXPECT_NE(message_of([] { kind_for("model.zip"); }, core::ErrorKind::usage).find("model.zip: the extension does not say"),
+              std::string::npos);
     EXPECT_THROW(kind_for(".gguf"), core::Error);
 }
 

@@ -51,7 +51,8 @@ void generate(std::uint64_t seed, std::int64_t first, float mean, float deviatio
     constexpr float middle = 4 * 65535 / 2;
     for (std::int64_t i = 0; i < count; ++i) {
         const std::uint64_t bits = mix(seed + static_cast<std::uint64_t>(first + i) * 0x9E3779B97F4A7C15);
-        const auto sum = static_cast<std::int32_t>((bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48));
+        const auto sum =
+            static_cast<std::int32_t>((bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48));
         values[i] = mean + (static_cast<float>(sum) - middle) * scale;
     }
 }
@@ -60,7 +61,8 @@ class SyntheticFile : public File {
   public:
     SyntheticFile(const SyntheticShape& shape, const formats::Format& format) : shape_(shape) {
         path_ = core::format("synthetic {}", shape.name);
-        if (!format.weights || !format.encode) core::fail(ErrorKind::unsupported, "{}: {} cannot hold made-up weights", path_, format.name);
+        if (!format.weights || !format.encode)
+            core::fail(ErrorKind::unsupported, "{}: {} cannot hold made-up weights", path_, format.name);
         describe(format);
         add_tensors(format);
     }
@@ -107,7 +109,8 @@ class SyntheticFile : public File {
 
     void add(std::string name, const formats::Format& format, core::Shape shape) {
         if (!format.holds(shape.width()))
-            core::fail(ErrorKind::shape, "{}: tensor '{}' has rows of {} values, but {} stores blocks of {}; choose another format", path_, name,
+            core::fail(ErrorKind::shape,
+                       "{}: tensor '{}' has rows of {} values, but {} stores blocks of {}; choose another format", path_, name,
                        shape.width(), format.name, format.values_per_block);
         TensorInfo info;
         info.name = std::move(name);
@@ -122,7 +125,8 @@ class SyntheticFile : public File {
 
     void add_tensors(const formats::Format& format) {
         const formats::Format& exact = formats::get("f32");
-        const std::int64_t width = shape_.width, queries = shape_.heads * shape_.head_width, keys = shape_.kv_heads * shape_.head_width;
+        const std::int64_t width = shape_.width, queries = shape_.heads * shape_.head_width,
+                           keys = shape_.kv_heads * shape_.head_width;
         add("token_embd.weight", format, {shape_.vocabulary, width});
         for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
             const std::string block = core::format("blk.{}.", layer);

@@ -160,7 +160,7 @@ struct Range {
 
 /// Where importance differs, two ranges are tried: that of all values and that of those with at least this share of the
 /// largest importance, which may clip an unimportant outlier.
-constexpr float important_share = 0.3f;
+constexpr float important_share = 0.02f;
 
 /// What a pass over the values tells of sixteen scales: the error left and the scale after a least-squares fit to the codes,
 /// and the sum of w q^2, how fast the error grows around it.

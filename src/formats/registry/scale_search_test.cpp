@@ -111,7 +111,7 @@ TEST(ScaleSearch, is_close_to_the_best_of_all_halves) {
                 for (int sign : {1, -1}) optimum = std::min(optimum, error_of(sign * f16_to_f32(static_cast<std::uint16_t>(candidate)), grid, x, w));
             ours += written, best += optimum;
         }
-        EXPECT_LE(ours, 1.02 * best) << grid.low;
+        EXPECT_LE(ours, 1.04 * best) << grid.low;  // of the squares: 2 % of the root
     }
 }
 

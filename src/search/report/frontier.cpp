@@ -43,6 +43,7 @@ struct Spot {
     double x, kl;
     double x_error = 0, kl_error = 0;
     std::string name;
+    bool measured = true;
 };
 
 /// What one chart shows, in the order in which it is drawn.
@@ -85,7 +86,7 @@ static Chart gather(const Plan& plan, const Axis& axis) {
         if (p.*axis.of_point && p.kl) chart.frontier.push_back({*(p.*axis.of_point), *p.kl});
     std::sort(chart.frontier.begin(), chart.frontier.end(), [](const Spot& a, const Spot& b) { return a.x < b.x; });
     for (const Point& p : plan.uniform)
-        if (p.*axis.of_point && p.kl && *p.kl > 0) chart.uniform.push_back({*(p.*axis.of_point), *p.kl, 0, 0, p.format});
+        if (p.*axis.of_point && p.kl && *p.kl > 0) chart.uniform.push_back({*(p.*axis.of_point), *p.kl, 0, 0, p.format, p.measured});
     if (const Candidate* const c = plan.chosen()) {
         const Measured& x = c->*axis.of_candidate;
         if (x.value && c->kl_mean.value && *c->kl_mean.value > 0)
@@ -198,14 +199,15 @@ static void draw(Markup& out, const Chart& chart) {
     if (chart.predicted) block(*chart.predicted);
     for (const Spot& m : chart.uniform) {
         const double px = x(m.x), py = y(m.kl);
-        drawing.rectangle({px - 4, py - 4, px + 4, py + 4}, "uniform", tooltip(chart, m, m.name));
+        drawing.rectangle({px - 4, py - 4, px + 4, py + 4}, m.measured ? "uniform" : "uniform guessed",
+                          tooltip(chart, m, m.name + (m.measured ? ", measured" : ", predicted")));
     }
     draw_chosen(drawing, chart, x, y, labels);
     for (const Spot& m : chart.uniform) labels.place(drawing, x(m.x), y(m.kl), 9, m.name, "label");
 }
 
 /// The marks of the charts, each beside its name.
-static void write_legend(Markup& out, bool has_limit, bool has_noise) {
+static void write_legend(Markup& out, bool has_guess, bool has_limit, bool has_noise) {
     const Markup::Scope list = out.open("ul", {{"class", "legend"}});
     const auto entry = [&](const char* name, const auto& draw_mark) {
         const Markup::Scope item = out.open("li");
@@ -219,6 +221,7 @@ static void write_legend(Markup& out, bool has_limit, bool has_noise) {
     entry("chosen, measured", [](Drawing& d) { d.diamond(12, 8, 7, "measured"); });
     entry("chosen, predicted", [](Drawing& d) { d.diamond(12, 8, 7, "predicted"); });
     entry("one format for all, measured", [](Drawing& d) { d.rectangle({8, 4, 16, 12}, "uniform"); });
+    if (has_guess) entry("one format for all, predicted", [](Drawing& d) { d.rectangle({8, 4, 16, 12}, "uniform guessed"); });
     if (has_limit) entry("budget", [](Drawing& d) { d.rectangle({12, 0, 24, 16}, "beyond"), d.line(12, 0, 12, 16, "limit"); });
     if (has_noise) entry("noise floor", [](Drawing& d) { d.line(1, 8, 23, 8, "noise"); });
 }
@@ -230,12 +233,11 @@ void write_frontier(Markup& out, const Plan& plan) {
     for (const Axis& axis : axes)
         if (Chart chart = gather(plan, axis); !chart.empty()) charts.push_back(std::move(chart));
     if (charts.empty()) return write_note(out, "The plan holds no frontier.");
-    write_note(
-        out,
-        "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its size "
-        "or time; further left is cheaper, further down is closer to the original. Squares give every tensor the same "
-        "format. The distance between a square and the line below it is what choosing per tensor gains.");
+    write_note(out, "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its "
+                    "size or time; further left is cheaper, further down is closer to the original. Squares give every tensor the "
+                    "same format. The distance between a square and the line below it is what choosing per tensor gains.");
     const bool has_limit = std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.limit.has_value(); });
+    const bool has_guess = std::any_of(plan.uniform.begin(), plan.uniform.end(), [](const Point& p) { return !p.measured; });
     const bool has_noise =
         std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.noise && vertical(c).contains(*c.noise); });
     {
@@ -246,7 +248,7 @@ void write_frontier(Markup& out, const Plan& plan) {
             draw(out, chart);
         }
     }
-    write_legend(out, has_limit, has_noise);
+    write_legend(out, has_guess, has_limit, has_noise);
     write_note(out,
                "The divergence is the mean Kullback-Leibler divergence per token, in nats, on a logarithmic axis; the frontier "
                "goes on below its end, down to the original. Below the noise floor a divergence cannot be told from the rounding "

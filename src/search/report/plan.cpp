@@ -104,7 +104,7 @@ static Budget read_budget(const Json& j) { return {string(j, "name"), number(j, 
 static Point read_point(const Json& j) {
     const Number predicted = number(j, "predicted_kl");
     return {string(j, "format"), number(j, "file_bytes"), number(j, "decode_ns"),
-            predicted ? predicted : measured(j, "kl").value};
+            predicted ? predicted : measured(j, "kl").value, truth(j, "measured").value_or(true)};
 }
 
 static void read_texts(const Json& texts, Plan& plan) {
@@ -159,6 +159,7 @@ Plan read_plan(const Json& json) {
     plan.threads = number(machine, "threads");
     plan.read_bytes_per_second = number(machine, "read_bytes_per_second");
     plan.noise_floor_kl = number(json, "noise_floor_kl");
+    plan.prompt_tokens = number(json, "prompt_tokens").value_or(plan.prompt_tokens);
     plan.budgets = list<Budget>(json, "budgets", read_budget);
     read_texts(member(json, "texts"), plan);
     plan.candidates = list<Candidate>(json, "candidates", read_candidate);

@@ -60,10 +60,11 @@ struct Tensor {
     Number bits_per_value() const;
 };
 
-/// One place on a frontier, or one uniform format.
+/// One place on a frontier, or one uniform format, whose divergence was measured unless the plan says otherwise.
 struct Point {
     std::string format;
     Number file_bytes, decode_ns, kl;
+    bool measured = true;
 };
 
 struct Plan {
@@ -72,6 +73,7 @@ struct Plan {
     Number parameters, model_bytes;
     std::string processor, isa;
     Number threads, read_bytes_per_second, noise_floor_kl;
+    double prompt_tokens = 512;
     std::vector<Budget> budgets;
     std::vector<Text> texts;
     std::vector<Candidate> candidates;

@@ -44,6 +44,7 @@ static void write_budgets_and_search(Markup& out, const Plan& plan) {
         for (const Metric& m : metrics())
             if (m.budget && budget.name == m.budget && budget.limit)
                 facts.add(std::string("Budget: ") + m.name, "at most " + quantity(*budget.limit, m.unit));
+    facts.add("Prompt that was timed", quantity(plan.prompt_tokens, Unit::count) + " tokens");
     facts.add("Strategy", plan.strategy);
     facts.add("Predicted divergence", quantity(plan.allocation_kl, Unit::nats));
     facts.add("Lower bound", quantity(plan.lower_bound, Unit::nats));
@@ -55,11 +56,9 @@ static void write_budgets_and_search(Markup& out, const Plan& plan) {
 static void write_texts(Markup& out, const Plan& plan) {
     if (plan.texts.empty()) return;
     out.element("h3", "Texts");
-    write_note(
-        out,
-        "Three different texts, so that nothing is proved on what it was fitted to: errors are weighted by the first, choices "
-        "are compared on the second, and the figures of this page come from the third. The hash tells whether a text is the "
-        "same.");
+    write_note(out, "Each text has one use, so that nothing is proved on what it was fitted to: the calibration text weights the "
+                    "errors, the search text compares choices, the report text gives the figures of this page. A hash that agrees "
+                    "means the same text.");
     const Markup::Scope wrapper = open_scroll(out, "Texts");
     const Markup::Scope table = out.open("table", {{"class", "texts"}});
     write_table_head(out, {"Used for", "Tokens", "Source", "Hash"});
@@ -76,18 +75,15 @@ static void write_texts(Markup& out, const Plan& plan) {
 static void write_method(Markup& out) {
     out.element("h3", "Method");
     const Markup::Scope list = out.open("ol", {{"class", "method"}});
-    for (const char* const step : {"The time of each tensor in each format is measured on this machine; the size is counted.",
-                                   "The divergence that each format causes in each tensor is measured where that pays and "
-                                   "otherwise predicted from the rounding "
-                                   "error, weighted by what the calibration text sends through the tensor.",
-                                   "One format is chosen for each tensor so that the sum of divergences is least while every "
-                                   "budget holds. The lower bound says how "
-                                   "much better any other choice could be; the gap is the distance to it.",
-                                   "The model is written, read again and measured as a whole on the report text, beside the "
-                                   "original and beside models with one "
-                                   "format for all. Times are medians of repeated runs; errors of divergences and perplexities "
-                                   "come from drawing whole windows of "
-                                   "text anew (block bootstrap)."})
+    for (const char* const step :
+         {"The time of each tensor in each format is measured on this machine; the size is counted.",
+          "The divergence that each format causes in each tensor is measured where that pays and otherwise predicted from the "
+          "rounding error, weighted by what the calibration text sends through the tensor.",
+          "One format is chosen for each tensor so that the sum of divergences is least while every budget holds. The lower bound "
+          "says how much better any other choice could be; the gap is the distance to it.",
+          "The model is written, read again and measured as a whole on the report text, beside the original and beside models "
+          "with one format for all. Times are medians of repeated runs; errors of divergences and perplexities come from drawing "
+          "whole windows of text anew (block bootstrap)."})
         out.element("li", step);
 }
 

@@ -1,0 +1,247 @@
+// tailor bench: tokens per second, beside what this machine could do at most.
+//
+// Two kinds of tests, named as the field names them: pp512 evaluates a prompt of 512 tokens, tg128 writes 128 tokens one by
+// one; both start from an empty context, with pseudo-random ids. Every repetition is timed on its own after a warm-up.
+// The bounds are those of the roofline model and are measured in the same run, since a busy neighbour lowers both: a prompt
+// cannot be faster than its multiply-adds at the peak rate of f32 vectors, in which the kernels compute; a token cannot
+// be faster than its weights and cached keys and values come from memory.
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+
+#include "cli/common.h"
+#include "core/error.h"
+#include "core/statistics.h"
+#include "files/synthetic.h"
+#include "formats/registry.h"
+#include "measure/energy.h"
+#include "measure/machine.h"
+
+namespace tailor::cli::bench_command {
+
+struct Settings {
+    ModelOptions model;
+    std::string shape, format = "q4_k", output = "markdown";
+    std::vector<std::int32_t> prompts{512}, writes{128};
+    std::int64_t repetitions = 5;
+    bool no_limits = false;
+};
+
+static void declare(Options& options, Settings& s) {
+    s.model.add(options);
+    options.add("--shape", s.shape, "a synthetic model of this shape in place of a file: llama-160m, llama-1.1b ... ('?' lists them)");
+    options.add("--format", s.format, "number format of the synthetic model");
+    options.add("-p,--prompt-tokens", s.prompts, "lengths of prompts to evaluate, 128,512; 0: none (default 512)");
+    options.add("-n,--predict", s.writes, "numbers of tokens to write, 32,128; 0: none (default 128)");
+    options.add("-r,--repetitions", s.repetitions, "how often each test is timed");
+    options.add("-o,--output", s.output, "markdown, csv or json");
+    options.flag("--no-limits", s.no_limits, "do not measure the machine's limits (saves 4 s)");
+}
+
+struct Test {
+    bool writes;  ///< tg, else pp
+    std::int64_t tokens;
+    std::string name() const { return (writes ? "tg" : "pp") + std::to_string(tokens); }
+};
+
+struct Result {
+    Test test;
+    std::vector<double> rates;  ///< tokens per second of each repetition
+    double limit = 0;           ///< 0: not known
+    std::string limit_by;       ///< what the limit is, or why there is none
+    double joules_per_token = 0;  ///< 0: not readable
+};
+
+static std::vector<text::TokenId> random_ids(std::int64_t count, std::int64_t vocabulary) {
+    std::mt19937 random(1);
+    std::vector<text::TokenId> ids;
+    for (std::int64_t i = 0; i < count; ++i) ids.push_back(static_cast<text::TokenId>(random() % static_cast<std::uint64_t>(vocabulary)));
+    return ids;
+}
+
+static void evaluate(run::Session& session, const Test& test, std::span<const text::TokenId> ids) {
+    session.reset();
+    if (!test.writes) {
+        session.prefill(ids);
+        return;
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        core::check_interrupt();
+        session.evaluate(ids.subspan(i, 1));
+    }
+}
+
+/// Weights that a step reads whole; of the embedding only one row is read.
+static double weight_bytes(const graph::Graph& graph) {
+    std::set<graph::Value> read;
+    for (const graph::Node& node : graph.nodes())
+        if (node.op && node.op->name != "gather")
+            for (const graph::Value input : node.inputs)
+                if (input != graph::absent && graph.node(input).is_constant()) read.insert(input);
+    double bytes = 0;
+    for (const graph::Value value : read) bytes += static_cast<double>(formats::tensor_bytes(*graph.node(value).constant.format, graph.node(value).constant.shape));
+    return bytes;
+}
+
+// The bound of a test on this machine.
+static void set_limit(Result& result, run::Session& session, const measure::MachineLimits& machine) {
+    if (!result.test.writes) {
+        const std::int64_t rows = std::min(result.test.tokens, session.options().batch);
+        const double flops_per_token = session.plan(rows, 1).cost().flops / static_cast<double>(rows);
+        result.limit = machine.vector_flops_per_second / flops_per_token, result.limit_by = "f32 vector peak";
+        return;
+    }
+    // On average half of the tokens stand in the cache.
+    const double share = static_cast<double>(result.test.tokens) / 2 / static_cast<double>(session.context());
+    const double bytes = weight_bytes(session.plan(1, 1).graph()) + share * static_cast<double>(session.state_bytes());
+    if (bytes < static_cast<double>(machine.l3_bytes)) result.limit_by = "none: what a token reads fits in the last-level cache";
+    else result.limit = machine.read_bytes_per_second / bytes, result.limit_by = "memory bandwidth";
+}
+
+static Result time_test(const Test& test, run::Session& session, std::int64_t repetitions, ProgressLine& line, std::int64_t& done, std::int64_t total) {
+    const std::vector<text::TokenId> ids = random_ids(test.tokens, session.model().facts().vocabulary);
+    // Writing needs only a few tokens to touch all weights once; a prompt is run whole, for its plans and its arena.
+    constexpr std::size_t warm_tokens = 4;
+    evaluate(session, test, test.writes ? std::span(ids).first(std::min(warm_tokens, ids.size())) : std::span(ids));
+    Result result{test};
+    measure::EnergyMeter energy;
+    double joules = 0;
+    for (std::int64_t r = 0; r < repetitions; ++r) {
+        energy.start();
+        const auto start = std::chrono::steady_clock::now();
+        evaluate(session, test, ids);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        joules += energy.joules().value_or(0);
+        result.rates.push_back(static_cast<double>(test.tokens) / seconds);
+        line.update(++done, total);
+    }
+    result.joules_per_token = joules / static_cast<double>(repetitions * test.tokens);
+    return result;
+}
+
+/// The format of most weight bytes.
+static std::string main_format(const run::LanguageModel& model) {
+    std::map<std::string, std::uint64_t> bytes;
+    for (const files::TensorInfo& tensor : model.file().tensors()) bytes[std::string(tensor.format->name)] += tensor.bytes;
+    return std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+}
+
+static core::Json row_json(const Result& r, const Settings& s, const run::Session& session, int threads, const std::string& processor) {
+    const run::LanguageModel& model = session.model();
+    const double rate = core::mean(r.rates);
+    core::Json j;
+    j.set("test", r.test.name()).set("tokens_per_second", rate).set("standard_deviation", core::standard_deviation(r.rates));
+    j.set("limit", r.limit > 0 ? core::Json(r.limit) : core::Json()).set("share_of_limit", r.limit > 0 ? core::Json(rate / r.limit) : core::Json());
+    j.set("limit_by", r.limit_by.empty() ? core::Json() : core::Json(r.limit_by));
+    j.set("model", s.shape.empty() ? model.file().path() : s.shape).set("family", model.family().name).set("format", main_format(model));
+    j.set("parameters", model.facts().parameters).set("bytes", model.facts().weight_bytes).set("threads", threads);
+    j.set("isa", cpu::name(session.options().isa)).set("processor", processor).set("batch", session.options().batch);
+    j.set("kv_format", session.options().kv_format).set("state_bytes", session.state_bytes()).set("arena_bytes", session.arena_bytes());
+    j.set("joules_per_token", r.joules_per_token > 0 ? core::Json(r.joules_per_token) : core::Json());
+    return j.set("samples", core::Json::array(r.rates));
+}
+
+static std::string number(const core::Json& value, const char* pattern, double scale = 1) {
+    return value.is_number() ? core::format(pattern, value.number() * scale) : "";
+}
+
+static std::string markdown(const core::Json& rows) {
+    std::string text = "| model | format | size | parameters | threads | isa | test | tokens/s | limit | share |\n"
+                       "|---|---|---|---|---|---|---|---|---|---|\n";
+    for (const core::Json& row : rows.items())
+        text += core::format("| {} | {} | {} | {} | {} | {} | {} | {} ± {} | {} | {} |\n", row.at("model").string(), row.at("format").string(),
+                             core::human_bytes(row.at("bytes").number()), human_count(row.at("parameters").number()), row.at("threads").integer(),
+                             row.at("isa").string(), row.at("test").string(), number(row.at("tokens_per_second"), "{:.2f}"),
+                             number(row.at("standard_deviation"), "{:.2f}"), number(row.at("limit"), "{:.1f}"),
+                             number(row.at("share_of_limit"), "{:.1f} %", 100));
+    return text;
+}
+
+static std::string quoted(const std::string& text) {
+    std::string result = "\"";
+    for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return result + "\"";
+}
+
+static std::string csv(const core::Json& rows) {
+    std::string text;
+    for (const core::Json& row : rows.items()) {
+        std::vector<std::string> names, values;
+        for (const auto& [key, value] : row.members()) {
+            if (value.is_array()) continue;
+            names.push_back(key);
+            values.push_back(value.is_string() ? quoted(value.string()) : value.is_null() ? "" : value.text(-1));
+        }
+        if (text.empty()) text = core::join(names, ",") + "\n";
+        text += core::join(values, ",") + "\n";
+    }
+    return text;
+}
+
+static void check(const Settings& s) {
+    const auto fail_unless = [](bool good, const std::string& message) {
+        if (!good) core::fail(core::ErrorKind::usage, "{}", message);
+    };
+    fail_unless(s.output == "markdown" || s.output == "csv" || s.output == "json", "-o is markdown, csv or json, not '" + s.output + "'");
+    fail_unless(s.repetitions >= 1, "-r must be at least 1");
+    fail_unless(s.shape.empty() || s.model.model.empty(), "give a model or --shape, not both");
+    for (const auto& lengths : {s.prompts, s.writes})
+        for (const std::int32_t length : lengths) fail_unless(length >= 0, "lengths of -p and -n must not be negative");
+}
+
+static std::shared_ptr<run::LanguageModel> open(const Settings& s) {
+    if (s.shape.empty()) return s.model.open();
+    return run::LanguageModel::from_file(files::make_synthetic(s.shape, formats::get(s.format)));
+}
+
+static void run(Options& options) {
+    Settings s;
+    declare(options, s);
+    options.parse();
+    check(s);
+    std::vector<Test> tests;
+    for (const std::int32_t n : s.prompts)
+        if (n > 0) tests.push_back({false, n});
+    for (const std::int32_t n : s.writes)
+        if (n > 0) tests.push_back({true, n});
+    if (tests.empty()) core::fail(core::ErrorKind::usage, "there is nothing to time: -p and -n are both 0");
+    core::Pool pool(checked_threads(s.model.threads));
+    const std::shared_ptr<run::LanguageModel> model = open(s);
+    run::SessionOptions wanted = s.model.session();
+    for (const Test& test : tests) wanted.context = std::max(wanted.context, test.tokens);
+    run::Session session(model, pool, wanted);
+    std::optional<measure::MachineLimits> machine;
+    if (!s.no_limits) machine = measure::measure_machine(pool, session.options().isa);
+    core::Json rows{core::Json::Array{}};
+    std::int64_t done = 0;
+    {
+        ProgressLine line("timed runs");
+        for (const Test& test : tests) {
+            Result result = time_test(test, session, s.repetitions, line, done, s.repetitions * static_cast<std::int64_t>(tests.size()));
+            if (machine) set_limit(result, session, *machine);
+            rows.add(row_json(result, s, session, pool.threads(), measure::processor_name()));
+        }
+    }
+    if (options.json() || s.output == "json") print_json(rows);
+    else print(s.output == "csv" ? csv(rows) : markdown(rows));
+    if (machine && !options.json() && s.output == "markdown")
+        print(core::format("\n{}, {} threads: reads {:.1f} GB/s, f32 vectors {:.0f} GFLOP/s\n", machine->processor, machine->threads,
+                           machine->read_bytes_per_second * 1e-9, machine->vector_flops_per_second * 1e-9));
+}
+
+}  // namespace tailor::cli::bench_command
+
+namespace tailor::cli::entries {
+extern const Command bench = {
+    .name = "bench",
+    .doc = "time prompts and writing, beside the machine's limits",
+    .examples = "tailor bench model.gguf\n"
+                "tailor bench model.gguf -p 128,512 -n 64 -t 2 -r 3 --json\n"
+                "tailor bench --shape llama-1.1b --format q8_0 -p 512 -n 128\n"
+                "tailor bench model.gguf -p 0 -n 128 -o csv --no-limits",
+    .run = &bench_command::run,
+    .place = 40,
+};
+}  // namespace tailor::cli::entries
