@@ -30,8 +30,10 @@ struct Settings {
 };
 
 static void declare(Options& options, Settings& s) {
+    std::vector<std::string> shapes;
+    for (const files::SyntheticShape& shape : files::synthetic_shapes()) shapes.emplace_back(shape.name);
     s.model.add(options);
-    options.add("--shape", s.shape, "a synthetic model of this shape in place of a file: llama-160m, llama-1.1b ... ('?' lists them)");
+    options.add("--shape", s.shape, "a synthetic model of this shape in place of a file: " + core::join(shapes, ", "));
     options.add("--format", s.format, "number format of the synthetic model");
     options.add("-p,--prompt-tokens", s.prompts, "lengths of prompts to evaluate, 128,512; 0: none (default 512)");
     options.add("-n,--predict", s.writes, "numbers of tokens to write, 32,128; 0: none (default 128)");

@@ -36,8 +36,9 @@ std::unique_ptr<files::File> open_file(const std::string& path);
 /// The text a user gave: the content of `file` ('-': standard input), or standard input if it is empty. Throws
 /// Error(usage) saying `what` is missing when standard input is a terminal.
 std::string input_text(const std::string& file, std::string_view what);
-/// The windows of evaluation and calibration: BOS first if the model's tokenizer adds one.
-run::Windows text_windows(const run::LanguageModel& model, const std::string& text, std::int64_t window, std::int64_t most);
+/// The windows of evaluation and calibration: BOS first if the model's tokenizer adds one. Throws Error(usage) naming
+/// `file` (empty: standard input) if the text is too short or holds zero bytes, as a file of another kind would.
+run::Windows text_windows(const run::LanguageModel& model, const std::string& text, const std::string& file, std::int64_t window, std::int64_t most);
 /// `given`, or the smaller of 512 and the model's own context for 0: what a window should be.
 std::int64_t window_length(const run::LanguageModel& model, std::int64_t given);
 /// "8.39 M", "1.10 G": a count with three digits; "512" below a thousand.
@@ -55,7 +56,7 @@ class ProgressLine {
 
   private:
     std::string label_;
-    std::int64_t start_nanoseconds_, last_nanoseconds_ = 0;
+    std::int64_t start_nanoseconds_, last_nanoseconds_;
     bool shown_ = false, terminal_;
 };
 

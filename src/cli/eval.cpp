@@ -88,7 +88,7 @@ static void evaluate_text(const std::shared_ptr<run::LanguageModel>& model, cons
     const std::string text = input_text(s.file, "text to evaluate on");
     if (reference) require_same_tokens(*model, *reference, text);
     const std::int64_t window = window_length(*model, s.window);
-    const run::Windows windows = text_windows(*model, text, window, s.windows);
+    const run::Windows windows = text_windows(*model, text, s.file, window, s.windows);
     run::Session session(model, pool, session_options(s, window));
     std::unique_ptr<run::Session> reference_session;
     if (reference) reference_session = std::make_unique<run::Session>(reference, pool, session_options(s, window));
@@ -103,7 +103,8 @@ static void evaluate_text(const std::shared_ptr<run::LanguageModel>& model, cons
     if (!json) return print_report(e, windows.size(), window, noise);
     core::Json j;
     j.set("model", model->file().path()).set("windows", static_cast<std::int64_t>(windows.size())).set("window", window);
-    for (const auto& [key, value] : e.json().members()) j.set(key, value);
+    const core::Json figures = e.json();
+    for (const auto& [key, value] : figures.members()) j.set(key, value);
     if (reference) j.set("reference", reference->file().path()).set("numerical_noise", noise);
     print_json(j);
 }

@@ -102,6 +102,8 @@ static std::string bytes_text(const Sum& sum) {
 
 static std::string bits_text(const Sum& sum) { return sum.sized_parameters ? core::format("{:.2f}", sum.bits()) : ""; }
 
+static std::string tensors_text(std::int64_t count) { return core::format("{} tensor{}", count, count == 1 ? "" : "s"); }
+
 // Facts of the network, where the metadata has them under the usual names.
 static std::vector<std::pair<std::string, std::int64_t>> dimensions(const files::Metadata& metadata) {
     static constexpr std::pair<const char*, const char*> known[] = {
@@ -126,9 +128,9 @@ static void print_summary(const files::File& file, const Contents& c, const std:
     if (title) print(core::format("name         {}\n", title->text));
     print(core::format("family       {}{}\n", architecture ? architecture->text : "(not said)", shape.empty() ? "" : ": " + core::join(shape, ", ")));
     print(core::format("tokenizer    {}\n", tokenizer_line(file.metadata())));
-    print(core::format("weights      {} parameters in {} tensors, {}, {} bits per weight\n", parameters_text(c.total), c.total.tensors, bytes_text(c.total),
-                       bits_text(c.total)));
-    if (c.unknown > 0) print(core::format("             {} tensors are of types this build does not know; their bytes are not counted\n", c.unknown));
+    print(core::format("weights      {} parameters, {}, {}", parameters_text(c.total), tensors_text(c.total.tensors), bytes_text(c.total)));
+    print(c.total.sized_parameters ? core::format(", {} bits per weight\n", bits_text(c.total)) : "\n");
+    if (c.unknown > 0) print(core::format("             {} of types this build does not know, whose bytes are not counted\n", tensors_text(c.unknown)));
     print(core::format("runs here    {}\n", obstacle.empty() ? "yes" : "no: " + obstacle));
 }
 

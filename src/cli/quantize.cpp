@@ -118,7 +118,7 @@ static core::Json report_json(const Settings& s, const Rows& rows, const Row& to
 
 static compress::Importance calibrate(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool) {
     const std::int64_t window = window_length(*model, s.window);
-    const run::Windows windows = text_windows(*model, core::read_text_file(s.calibration), window, s.windows);
+    const run::Windows windows = text_windows(*model, core::read_text_file(s.calibration), s.calibration, window, s.windows);
     run::Session session(model, pool, {.context = window, .batch = window});
     ProgressLine line("calibration windows");
     return compress::Importance::measure(session, windows, line.callback());

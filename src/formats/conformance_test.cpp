@@ -30,7 +30,8 @@ std::vector<std::byte> encode(const Format& format, const std::vector<float>& ro
     return blocks;
 }
 
-std::vector<float> decode(const Format& format, const std::vector<std::byte>& blocks, std::size_t count, cpu::Isa level = cpu::Isa::base) {
+std::vector<float> decode(const Format& format, const std::vector<std::byte>& blocks, std::size_t count,
+                          cpu::Isa level = cpu::Isa::base) {
     std::vector<float> row(count);
     format.decode.at(level)(blocks.data(), row.data(), static_cast<std::int64_t>(count));
     return row;
@@ -49,7 +50,8 @@ class Conformance : public testing::TestWithParam<const Format*> {
 TEST_P(Conformance, is_described) {
     EXPECT_FALSE(format.doc.empty());
     EXPECT_NE(format.doc.back(), '.');
-    EXPECT_TRUE(std::all_of(format.name.begin(), format.name.end(), [](char c) { return std::islower(c) || std::isdigit(c) || c == '_'; }));
+    EXPECT_TRUE(std::all_of(format.name.begin(), format.name.end(),
+                            [](char c) { return std::islower(c) || std::isdigit(c) || c == '_'; }));
     EXPECT_GE(format.values_per_block, 1);
     EXPECT_LE(format.values_per_block, 4096);
     EXPECT_GE(format.bytes_per_block, 1);
@@ -79,7 +81,8 @@ TEST_P(Conformance, every_level_decodes_to_the_same_bits) {
                 for (std::size_t i = 0; i < count; ++i) {
                     if (std::isnan(expected[i]) && std::isnan(decoded[i])) continue;
                     ASSERT_EQ(std::memcmp(&expected[i], &decoded[i], 4), 0)
-                        << cpu::name(level) << ", " << blocks << " blocks, value " << i << ": " << expected[i] << " and " << decoded[i];
+                        << cpu::name(level) << ", " << blocks << " blocks, value " << i << ": " << expected[i] << " and "
+                        << decoded[i];
                 }
             }
             // Then random bytes: every code and scale there is.
@@ -92,7 +95,8 @@ TEST_P(Conformance, every_level_decodes_to_the_same_bits) {
 TEST_P(Conformance, touches_only_its_own_bytes) {
     constexpr std::size_t guard = 64;
     for (std::size_t blocks : {1, 2, 3, 7}) {
-        const std::size_t count = blocks * block, bytes = static_cast<std::size_t>(format.row_bytes(static_cast<std::int64_t>(count)));
+        const std::size_t count = blocks * block,
+                          bytes = static_cast<std::size_t>(format.row_bytes(static_cast<std::int64_t>(count)));
         const auto row = random_row(Shape::gaussian, count, 5);
         std::vector<std::byte> packed(bytes + 2 * guard, std::byte{0xA5});
         format.encode(row.data(), nullptr, packed.data() + guard, static_cast<std::int64_t>(count));
@@ -151,7 +155,8 @@ TEST_P(Conformance, constant_rows) {
     for (float constant : {0.7371f, -0.7371f, 12.5f, -300.0f}) {
         const std::vector<float> row(4 * block, constant);
         // A scale alone can meet a constant; a power of two as scale can miss it by half a step.
-        EXPECT_LE(relative_error(row, there_and_back(format, row)), std::max(1e-3, 2 * format.facts.gaussian_relative_rmse)) << constant;
+        EXPECT_LE(relative_error(row, there_and_back(format, row)), std::max(1e-3, 2 * format.facts.gaussian_relative_rmse))
+            << constant;
     }
 }
 
@@ -160,7 +165,8 @@ TEST_P(Conformance, rows_far_above_zero) {
     for (float sign : {1.0f, -1.0f}) {
         std::vector<float> shifted = row;
         for (float& value : shifted) value = sign * (value + 1.0f);
-        EXPECT_LE(relative_error(shifted, there_and_back(format, shifted)), std::max(2e-3, format.facts.gaussian_relative_rmse)) << sign;
+        EXPECT_LE(relative_error(shifted, there_and_back(format, shifted)), std::max(2e-3, format.facts.gaussian_relative_rmse))
+            << sign;
     }
 }
 

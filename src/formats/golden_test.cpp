@@ -47,7 +47,8 @@ std::vector<Golden> load() {
         if (!format) continue;
         const std::string name = type.at("name").string();
         result.push_back({name, format, index.at("rows").integer(), index.at("cols").integer(), content(folder / (name + ".bin")),
-                          floats(content(folder / (name + ".f32"))), type.at("block_size").integer(), type.at("type_size").integer()});
+                          floats(content(folder / (name + ".f32"))), type.at("block_size").integer(),
+                          type.at("type_size").integer()});
     }
     return result;
 }
@@ -63,7 +64,8 @@ TEST(Golden, decodes_to_the_same_bits) {
         ASSERT_EQ(golden.blocks.size(), static_cast<std::size_t>(golden.rows * format.row_bytes(golden.width))) << golden.name;
         for (const cpu::Isa level : cpu::available_isas()) {
             std::vector<float> decoded(golden.decoded.size());
-            format.decode.at(level)(reinterpret_cast<const std::byte*>(golden.blocks.data()), decoded.data(), static_cast<std::int64_t>(decoded.size()));
+            format.decode.at(level)(reinterpret_cast<const std::byte*>(golden.blocks.data()), decoded.data(),
+                                    static_cast<std::int64_t>(decoded.size()));
             EXPECT_EQ(std::memcmp(decoded.data(), golden.decoded.data(), decoded.size() * sizeof(float)), 0)
                 << golden.name << " at " << cpu::name(level);
         }

@@ -45,7 +45,9 @@ constexpr std::uint16_t f32_to_finite_f16(float value) {
 }
 
 /// Exact.
-[[gnu::always_inline]] constexpr float bf16_to_f32(std::uint16_t half) { return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16); }
+[[gnu::always_inline]] constexpr float bf16_to_f32(std::uint16_t half) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+}
 
 /// Nearest bf16, ties to even; beyond the largest finite one infinity; a NaN stays a NaN.
 [[gnu::always_inline]] constexpr std::uint16_t f32_to_bf16(float value) {

@@ -45,11 +45,13 @@ struct HalfPair {
 
 /// x ~ scale * grid(code) for `count` values (up to 256). Writes the codes and returns the f16 scale, which may be negative.
 /// All-zero blocks get scale 0 and codes that decode to +0.
-using SearchScale = std::uint16_t (*)(const Grid& grid, const float* values, const float* importance, int count, std::int8_t* codes) noexcept;
+using SearchScale = std::uint16_t (*)(const Grid& grid, const float* values, const float* importance, int count,
+                                      std::int8_t* codes) noexcept;
 extern const cpu::PerIsa<SearchScale> search_scale;
 
 /// x ~ scale * code + offset with codes 0..high for `count` values (up to 256).
-using SearchAffine = HalfPair (*)(int high, const float* values, const float* importance, int count, std::uint8_t* codes) noexcept;
+using SearchAffine = HalfPair (*)(int high, const float* values, const float* importance, int count,
+                                  std::uint8_t* codes) noexcept;
 extern const cpu::PerIsa<SearchAffine> search_affine;
 
 /// x ~ 2^exponent * codebook(code) for 32 values; the exponent is within -128..127.
@@ -57,8 +59,8 @@ using SearchExponent = int (*)(const Grid& grid, const float* values, const floa
 extern const cpu::PerIsa<SearchExponent> search_exponent;
 
 /// x ~ d * scales[sub-block] * grid(code) for 256 values; returns d as f16.
-using SearchSuperScale = std::uint16_t (*)(const Grid& grid, const SubBlocks& layout, const float* values, const float* importance,
-                                           std::int8_t* scales, std::int8_t* codes) noexcept;
+using SearchSuperScale = std::uint16_t (*)(const Grid& grid, const SubBlocks& layout, const float* values,
+                                           const float* importance, std::int8_t* scales, std::int8_t* codes) noexcept;
 extern const cpu::PerIsa<SearchSuperScale> search_super_scale;
 
 /// x ~ d * scales[sub-block] * code - dmin * minima[sub-block] for 256 values, codes 0..high, scales and minima

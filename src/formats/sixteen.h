@@ -4,7 +4,7 @@
 // `Codes` is sixteen bytes, one register at every level, on which & | + - and comparisons work directly. Widening them to
 // floats is one instruction per register of floats. Plain loops over bytes were tried first: GCC 12 vectorizes some of them,
 // but stalls on arrays of codes stored in narrower pieces than they are loaded, and takes unrolled ones apart lane by lane
-// (1.3 instead of 10 thousand million values a second for q6_k).
+// (q6_k: 2.5 thousand million values a second instead of 13).
 //
 // Every product here, scale times code, is exact in binary32: an f16 has 11 significant bits, sub-block scales at most 8 and
 // codes at most 8, but never more than 24 together. So the order of a product does not matter, and a line scale * code +
@@ -20,9 +20,13 @@ typedef std::uint16_t CodePairs __attribute__((vector_size(16)));
     return codes;
 }
 /// (code >> shift) & mask. Shifts pairs of bytes, as no instruction set shifts bytes; the mask removes the neighbour's bits.
-[[gnu::always_inline]] inline Codes take_bits(Codes codes, int shift, std::uint8_t mask) { return (Codes)((CodePairs)codes >> shift) & mask; }
+[[gnu::always_inline]] inline Codes take_bits(Codes codes, int shift, std::uint8_t mask) {
+    return (Codes)((CodePairs)codes >> shift) & mask;
+}
 /// (code << shift) & mask.
-[[gnu::always_inline]] inline Codes lift_bits(Codes codes, int shift, std::uint8_t mask) { return (Codes)((CodePairs)codes << shift) & mask; }
+[[gnu::always_inline]] inline Codes lift_bits(Codes codes, int shift, std::uint8_t mask) {
+    return (Codes)((CodePairs)codes << shift) & mask;
+}
 
 /// table[code] for codes below 16.
 [[gnu::always_inline]] inline Codes look_up(Codes table, Codes codes) {
@@ -39,7 +43,8 @@ typedef std::uint16_t CodePairs __attribute__((vector_size(16)));
 
 /// 16 where the bit of the value is set, else 0: value i has bit i of the 16 bits at `bits`.
 [[gnu::always_inline]] inline Codes fifth_bits(const std::uint8_t* bits) {
-    constexpr Codes which{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}, own{1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    constexpr Codes which{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+        own{1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const Codes spread = look_up(Codes{bits[0], bits[1]}, which);
     return (Codes)((spread & own) == own) & 16;
 }
@@ -50,6 +55,12 @@ struct Sixteen {
     cpu::TAILOR_ISA::Vector part[parts];
 };
 
+template <class V>
+[[gnu::always_inline]] inline void set_part(Sixteen& numbers, int p, V part) {
+    std::memcpy(&numbers.part[p], &part, sizeof part);
+}
+
+/// A template so that only the branch of this level is compiled.
 template <int width = cpu::TAILOR_ISA::lanes>
 [[gnu::always_inline]] inline Sixteen widen(SignedCodes codes) {
     Sixteen result;
@@ -57,15 +68,15 @@ template <int width = cpu::TAILOR_ISA::lanes>
     const __m128i bytes = (__m128i)codes;
     if constexpr (width == 16) {
         // The forms without a mask read an undefined register in GCC 12, which then warns.
-        result.part[0] = _mm512_maskz_cvtepi32_ps(0xFFFF, _mm512_maskz_cvtepi8_epi32(0xFFFF, bytes));
+        set_part(result, 0, _mm512_maskz_cvtepi32_ps(0xFFFF, _mm512_maskz_cvtepi8_epi32(0xFFFF, bytes)));
     } else if constexpr (width == 8) {
-        result.part[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-        result.part[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
+        set_part(result, 0, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
+        set_part(result, 1, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))));
     } else {
-        result.part[0] = _mm_cvtepi32_ps(_mm_cvtepi8_epi32(bytes));
-        result.part[1] = _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 4)));
-        result.part[2] = _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
-        result.part[3] = _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 12)));
+        set_part(result, 0, _mm_cvtepi32_ps(_mm_cvtepi8_epi32(bytes)));
+        set_part(result, 1, _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 4))));
+        set_part(result, 2, _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 8))));
+        set_part(result, 3, _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 12))));
     }
 #else
     for (int i = 0; i < 16; ++i) result.part[i / width][i % width] = static_cast<float>(codes[i]);
@@ -81,5 +92,6 @@ template <int width = cpu::TAILOR_ISA::lanes>
 /// values[i] = scale * codes[i] + offset for sixteen codes below 128.
 [[gnu::always_inline]] inline void scale_sixteen(SignedCodes codes, float scale, float offset, float* values) {
     const Sixteen numbers = widen(codes);
-    for (int p = 0; p < Sixteen::parts; ++p) cpu::TAILOR_ISA::store(values + p * cpu::TAILOR_ISA::lanes, numbers.part[p] * scale + offset);
+    for (int p = 0; p < Sixteen::parts; ++p)
+        cpu::TAILOR_ISA::store(values + p * cpu::TAILOR_ISA::lanes, numbers.part[p] * scale + offset);
 }

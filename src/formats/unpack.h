@@ -28,7 +28,9 @@ namespace tailor::formats {
 [[gnu::always_inline]] inline float load_f16(const void* at) { return f16_to_f32(load_u16(at)); }
 
 /// Blocks as unsigned bytes.
-[[gnu::always_inline]] inline const std::uint8_t* bytes_of(const std::byte* blocks) { return reinterpret_cast<const std::uint8_t*>(blocks); }
+[[gnu::always_inline]] inline const std::uint8_t* bytes_of(const std::byte* blocks) {
+    return reinterpret_cast<const std::uint8_t*>(blocks);
+}
 [[gnu::always_inline]] inline std::uint8_t* bytes_of(std::byte* blocks) { return reinterpret_cast<std::uint8_t*>(blocks); }
 
 /// bytes[i] holds codes[i] in its low nibble and codes[n + i] in its high one; codes are below 16.

@@ -51,10 +51,15 @@ std::int64_t window_length(const run::LanguageModel& model, std::int64_t given) 
     return given > 0 ? given : std::min<std::int64_t>(512, model.facts().context);
 }
 
-run::Windows text_windows(const run::LanguageModel& model, const std::string& text, std::int64_t window, std::int64_t most) {
+run::Windows text_windows(const run::LanguageModel& model, const std::string& text, const std::string& file, std::int64_t window, std::int64_t most) {
+    const std::string name = file.empty() || file == "-" ? "standard input" : file;
+    if (text.find('\0') != std::string::npos) core::fail(core::ErrorKind::usage, "{} is no text: it holds zero bytes", name);
     const text::Tokenizer& tokenizer = model.tokenizer();
-    if (text.find('\0') != std::string::npos) core::fail(core::ErrorKind::usage, "this is no text: it holds zero bytes");
-    return run::cut_windows(tokenizer.encode(text), window, tokenizer.adds_bos() ? tokenizer.bos() : -1, most);
+    try {
+        return run::cut_windows(tokenizer.encode(text), window, tokenizer.adds_bos() ? tokenizer.bos() : -1, most);
+    } catch (const core::Error& error) {
+        throw core::Error(error.kind(), name + ": " + error.what());
+    }
 }
 
 std::string human_count(double count) {
@@ -82,7 +87,7 @@ static std::int64_t now_nanoseconds() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-ProgressLine::ProgressLine(std::string label) : label_(std::move(label)), start_nanoseconds_(now_nanoseconds()), terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string label) : label_(std::move(label)), start_nanoseconds_(now_nanoseconds()), last_nanoseconds_(start_nanoseconds_), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
     if (shown_ && terminal_) std::fputs("\r\033[K", stderr);

@@ -40,7 +40,8 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{32, -32, 31};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 136) {
         std::int8_t codes[256], scales[8];
-        store_u16(blocks, fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, codes));
+        store_u16(blocks,
+                  fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, codes));
         std::uint32_t upper = 0, lower = 0;
         for (int j = 0; j < 8; ++j) {
             const auto stored = static_cast<std::uint32_t>(scales[j] + 32);

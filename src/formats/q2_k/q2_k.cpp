@@ -41,7 +41,8 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{16, 0, 15};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 84) {
         std::uint8_t codes[256], scales[16], minima[16], *const bytes = bytes_of(blocks);
-        const HalfPair d = fastest(search_super_affine)(3, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
+        const HalfPair d =
+            fastest(search_super_affine)(3, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
         for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::uint8_t>(scales[j] | minima[j] << 4);
         for (int half = 0; half < 2; ++half) {
             const std::uint8_t* const c = codes + 128 * half;

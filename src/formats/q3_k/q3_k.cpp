@@ -19,8 +19,9 @@ namespace tailor::formats::entries::TAILOR_ISA {
 /// The sixteen scales of the 12 bytes, from -32 to 31.
 [[gnu::always_inline]] inline SignedCodes unpack_scales(const std::uint8_t* packed) {
     const std::uint32_t a = load_u32(packed), b = load_u32(packed + 4), upper = load_u32(packed + 8);
-    const std::uint32_t words[4] = {(a & 0x0F0F0F0Fu) | (upper << 4 & 0x30303030u), (b & 0x0F0F0F0Fu) | (upper << 2 & 0x30303030u),
-                                    (a >> 4 & 0x0F0F0F0Fu) | (upper & 0x30303030u), (b >> 4 & 0x0F0F0F0Fu) | (upper >> 2 & 0x30303030u)};
+    const std::uint32_t words[4] = {
+        (a & 0x0F0F0F0Fu) | (upper << 4 & 0x30303030u), (b & 0x0F0F0F0Fu) | (upper << 2 & 0x30303030u),
+        (a >> 4 & 0x0F0F0F0Fu) | (upper & 0x30303030u), (b >> 4 & 0x0F0F0F0Fu) | (upper >> 2 & 0x30303030u)};
     return (SignedCodes)(load_codes(words) - 32);
 }
 
@@ -59,7 +60,8 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{16, -32, 31};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 110) {
         std::int8_t numbers[256], scales[16];
-        store_u16(blocks + 108, fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
+        store_u16(blocks + 108,
+                  fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
         std::uint8_t *const third = bytes_of(blocks), *const low = third + 32;
         std::memset(third, 0, 96);
         for (int k = 0; k < 256; ++k) {

@@ -37,7 +37,8 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{32, 0, 63};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 144) {
         std::uint8_t codes[256], scales[8], minima[8];
-        const HalfPair d = fastest(search_super_affine)(15, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
+        const HalfPair d =
+            fastest(search_super_affine)(15, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
         store_u16(blocks, d.scale);
         store_u16(blocks + 2, d.offset);
         pack_six_bit(scales, minima, bytes_of(blocks + 4));

@@ -41,7 +41,8 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{32, 0, 63};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 176) {
         std::uint8_t codes[256], scales[8], minima[8], *const fifth = bytes_of(blocks + 16);
-        const HalfPair d = fastest(search_super_affine)(31, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
+        const HalfPair d =
+            fastest(search_super_affine)(31, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
         store_u16(blocks, d.scale);
         store_u16(blocks + 2, d.offset);
         pack_six_bit(scales, minima, bytes_of(blocks + 4));
@@ -61,7 +62,7 @@ extern const Format q5_k = {
     .bytes_per_block = 176,
     .gguf_type = 13,
     .gguf_file_type = 16,
-    .facts = {.gaussian_relative_rmse = 0.0338},
+    .facts = {.gaussian_relative_rmse = 0.0337},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
 };

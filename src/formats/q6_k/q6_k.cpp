@@ -21,7 +21,8 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
         scale_sixteen((SignedCodes)load_codes(blocks + 192), load_f16(blocks + 208), scale);
         for (int half = 0; half < 2; ++half)
             for (int part = 0; part < 2; ++part) {
-                const Codes even = load_codes(blocks + 64 * half + 16 * part), odd = load_codes(blocks + 64 * half + 32 + 16 * part);
+                const Codes even = load_codes(blocks + 64 * half + 16 * part),
+                            odd = load_codes(blocks + 64 * half + 32 + 16 * part);
                 const Codes upper = load_codes(blocks + 128 + 32 * half + 16 * part);
                 const Codes codes[4] = {(even & 15) | lift_bits(upper, 4, 48), (odd & 15) | lift_bits(upper, 2, 48),
                                         take_bits(even, 4, 15) | (upper & 48), take_bits(odd, 4, 15) | take_bits(upper, 2, 48)};
@@ -43,13 +44,15 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     constexpr SubBlocks layout{16, -128, 127};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 210) {
         std::int8_t numbers[256], scales[16];
-        store_u16(blocks + 208, fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
+        store_u16(blocks + 208,
+                  fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
         std::memcpy(blocks + 192, scales, sizeof scales);
         for (int half = 0; half < 2; ++half) {
             std::uint8_t codes[128], *const upper = bytes_of(blocks) + 128 + 32 * half;
             for (int k = 0; k < 128; ++k) codes[k] = static_cast<std::uint8_t>(numbers[128 * half + k] + 32);
             for (int k = 0; k < 32; ++k)
-                upper[k] = static_cast<std::uint8_t>(codes[k] >> 4 | codes[32 + k] >> 4 << 2 | codes[64 + k] >> 4 << 4 | codes[96 + k] >> 4 << 6);
+                upper[k] = static_cast<std::uint8_t>(codes[k] >> 4 | codes[32 + k] >> 4 << 2 | codes[64 + k] >> 4 << 4 |
+                                                     codes[96 + k] >> 4 << 6);
             for (std::uint8_t& code : codes) code &= 15;
             join_nibbles<64>(codes, bytes_of(blocks) + 64 * half);
         }

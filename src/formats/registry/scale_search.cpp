@@ -15,6 +15,8 @@
 namespace tailor::formats::TAILOR_ISA {
 namespace {
 
+// Vectors wider than the level's registers are passed only between functions that are inlined: no calling convention is at stake.
+#pragma GCC diagnostic ignored "-Wpsabi"
 #include "formats/registry/candidates.h"
 
 /// The best f16 scale for the block, in bits: searched freely, then the best of its f16 neighbours. A second alternation lowers
@@ -29,7 +31,8 @@ std::uint16_t best_scale(const G& grid, const Grid& ends, const Sample& sample, 
 }
 
 template <class G>
-std::uint16_t one_scale(const G& grid, const Grid& ends, const float* values, const float* importance, int count, std::int8_t* codes) {
+std::uint16_t one_scale(const G& grid, const Grid& ends, const float* values, const float* importance, int count,
+                        std::int8_t* codes) {
     Sample sample;
     std::uint16_t bits = 0;
     if (prepare(sample, values, importance, count)) bits = best_scale(grid, ends, sample, count);
@@ -60,7 +63,8 @@ HalfPair affine(int high, const float* values, const float* importance, int coun
         stored_scales[k] = stored_scale(sample, stored[k].scale);
         stored_offsets[k] = stored_scale(sample, stored[k].offset);
     }
-    const int lane = smallest_lane(errors(grid, sample.x, sample.w, count, load_lanes(stored_scales), load_lanes(stored_offsets)));
+    const int lane =
+        smallest_lane(errors(grid, sample.x, sample.w, count, load_lanes(stored_scales), load_lanes(stored_offsets)));
     write_codes(grid, sample.x, count, stored_scales[lane], stored_offsets[lane], reinterpret_cast<std::int8_t*>(codes));
     return stored[lane];
 }

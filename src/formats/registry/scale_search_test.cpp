@@ -72,7 +72,8 @@ TEST(ScaleSearch, every_level_finds_the_same_bits) {
         const auto importance = test::random_importance(256, seed);
         for (const float* w : {static_cast<const float*>(nullptr), importance.data()}) {
             const Written expected = all_searches(cpu::Isa::base, row.data(), w);
-            for (const cpu::Isa level : cpu::available_isas()) ASSERT_EQ(all_searches(level, row.data(), w), expected) << cpu::name(level) << seed;
+            for (const cpu::Isa level : cpu::available_isas())
+                ASSERT_EQ(all_searches(level, row.data(), w), expected) << cpu::name(level) << seed;
         }
     }
 }
@@ -102,13 +103,16 @@ TEST(ScaleSearch, is_close_to_the_best_of_all_halves) {
             const std::uint16_t bits = fastest(search_scale)(grid, x.data(), w.data(), 32, codes);
             const double scale = f16_to_f32(bits);
             double written = 0, optimum = INFINITY;
-            for (int i = 0; i < 32; ++i) written += w[i] * std::pow(x[i] - scale * (grid.codebook ? grid.codebook[codes[i]] : codes[i]), 2);
+            for (int i = 0; i < 32; ++i)
+                written += w[i] * std::pow(x[i] - scale * (grid.codebook ? grid.codebook[codes[i]] : codes[i]), 2);
             ASSERT_NEAR(written, error_of(scale, grid, x, w), 1e-4 * written) << "codes are the nearest for this scale";
             float extreme = 0;
             for (float value : x) extreme = std::max(extreme, std::fabs(value));
-            const int first = f32_to_f16(extreme / static_cast<float>(-grid.low) * 0.4f), last = f32_to_f16(extreme / static_cast<float>(-grid.low) * 1.6f);
+            const int first = f32_to_f16(extreme / static_cast<float>(-grid.low) * 0.4f),
+                      last = f32_to_f16(extreme / static_cast<float>(-grid.low) * 1.6f);
             for (int candidate = first; candidate < last; ++candidate)
-                for (int sign : {1, -1}) optimum = std::min(optimum, error_of(sign * f16_to_f32(static_cast<std::uint16_t>(candidate)), grid, x, w));
+                for (int sign : {1, -1})
+                    optimum = std::min(optimum, error_of(sign * f16_to_f32(static_cast<std::uint16_t>(candidate)), grid, x, w));
             ours += written, best += optimum;
         }
         EXPECT_LE(ours, 1.04 * best) << grid.low;  // of the squares: 2 % of the root
@@ -123,7 +127,8 @@ TEST(ScaleSearch, ternary_is_optimal) {
         const double scale = f16_to_f32(search_ternary(x.data(), w.data(), codes));
         double written = 0, optimum = INFINITY;
         for (int i = 0; i < 256; ++i) written += w[i] * std::pow(x[i] - scale * codes[i], 2);
-        for (double candidate = 0.01; candidate < 20; candidate *= 1.0005) optimum = std::min(optimum, error_of(candidate, {-1, 1}, x, w));
+        for (double candidate = 0.01; candidate < 20; candidate *= 1.0005)
+            optimum = std::min(optimum, error_of(candidate, {-1, 1}, x, w));
         EXPECT_LE(written, optimum * (1 + 1e-5));
     }
 }
@@ -152,9 +157,11 @@ TEST(ScaleSearch, an_offset_block_is_found) {
 double plain_error(const std::vector<float>& row, std::size_t size, int high) {
     double error = 0;
     for (std::size_t start = 0; start < row.size(); start += size) {
-        const auto [low, top] = std::minmax_element(row.begin() + static_cast<std::ptrdiff_t>(start), row.begin() + static_cast<std::ptrdiff_t>(start + size));
+        const auto [low, top] = std::minmax_element(row.begin() + static_cast<std::ptrdiff_t>(start),
+                                                    row.begin() + static_cast<std::ptrdiff_t>(start + size));
         const double step = (double{*top} - *low) / high;
-        for (std::size_t i = start; i < start + size; ++i) error += std::pow(row[i] - (*low + step * std::nearbyint((row[i] - *low) / step)), 2);
+        for (std::size_t i = start; i < start + size; ++i)
+            error += std::pow(row[i] - (*low + step * std::nearbyint((row[i] - *low) / step)), 2);
     }
     return error;
 }
@@ -174,11 +181,13 @@ TEST(ScaleSearch, super_blocks_beat_plain_rounding_with_free_scales) {
                 const HalfPair d = fastest(search_super_affine)(high, layout, row.data() + start, nullptr, scales, minima, codes);
                 for (int i = 0; i < 256; ++i) {
                     const int j = i / layout.size;
-                    const double decoded = double{f16_to_f32(d.scale)} * scales[j] * codes[i] - double{f16_to_f32(d.offset)} * minima[j];
+                    const double decoded =
+                        double{f16_to_f32(d.scale)} * scales[j] * codes[i] - double{f16_to_f32(d.offset)} * minima[j];
                     error += std::pow(row[start + static_cast<std::size_t>(i)] - decoded, 2);
                 }
             }
-            EXPECT_LE(error, share * plain_error(row, static_cast<std::size_t>(layout.size), high)) << high << " " << static_cast<int>(shape);
+            EXPECT_LE(error, share * plain_error(row, static_cast<std::size_t>(layout.size), high))
+                << high << " " << static_cast<int>(shape);
         }
 }
 

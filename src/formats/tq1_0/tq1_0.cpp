@@ -1,7 +1,7 @@
 // tq1_0: blocks of 256 ternary values, x = d * (q - 1) with d in f16 and q in 0..2, five to a byte. For models trained ternary.
 //
-// Five digits make a number n = 81 q0 + 27 q1 + 9 q2 + 3 q3 + q4 below 243, stored as the byte b = ceil(256 n / 243). Then b / 256
-// is a fraction whose ternary expansion starts with the digits: digit k is floor(3 frac(3^k b / 256)), that is a
+// Five digits make a number n = 81 q0 + 27 q1 + 9 q2 + 3 q3 + q4 below 243, stored as the byte b = ceil(256 n / 243). Then b /
+// 256 is a fraction whose ternary expansion starts with the digits: digit k is floor(3 frac(3^k b / 256)), that is a
 // multiplication modulo 256 and the carry of a product by 3, which vectorizes as divisions would not.
 //
 // Layout of a block (54 bytes): 32 bytes holding values 32 k + i as digit k of byte i; 16 bytes holding values
@@ -34,7 +34,8 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
             }
         }
         // Four bytes times 1, 3, 9, 27: their first four digits in sixteen lanes.
-        constexpr Codes powers{1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9, 27, 27, 27, 27}, which{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+        constexpr Codes powers{1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9, 27, 27, 27, 27},
+            which{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
         Codes last{};
         std::memcpy(&last, blocks + 48, 4);
         scale_sixteen(leading_digit(look_up(last, which) * powers), d, values + 240);

@@ -130,9 +130,9 @@ void write_predictions(Markup& out, const Plan& plan) {
     const Markup::Scope section = out.open("section");
     out.element("h2", "Predicted and measured");
     write_note(out,
-               "The search works with predictions: sizes are counted, times are sums of the times of the parts, and the "
-               "divergence is the sum of what each tensor would cause by itself. The whole model was then measured; a bar to "
-               "the right means that more was measured than predicted, its full length a difference by a quarter.");
+               "The search works with predictions: sizes are counted, times are sums of the times of the parts, and "
+               "divergences come from another text than this page's. The whole model was then measured; a bar to the right means "
+               "that more was measured than predicted, its full length a difference by a quarter or more.");
     const Markup::Scope wrapper = open_scroll(out, "Predicted and measured");
     const Markup::Scope table = out.open("table", {{"class", "predictions"}});
     write_table_head(out, {"Candidate", "Quantity", "Predicted", "Measured", "Difference", ""});

@@ -52,6 +52,7 @@ struct Chart {
     std::vector<Spot> frontier, uniform;
     std::optional<Spot> predicted, measured;
     Number limit, noise;
+    double least = 0;  ///< divergence at which the frontier is cut; 0 when nothing has one
     bool empty() const { return frontier.empty() && uniform.empty(); }
 };
 
@@ -72,12 +73,10 @@ static void cut(Chart& chart) {
     for (const Spot& m : chart.uniform) least = std::min(least, m.kl);
     for (const auto& m : {chart.predicted, chart.measured})
         if (m) least = std::min(least, m->kl);
-    const double low = least < INFINITY ? least / follow : most / follow_alone;
-    const auto below = std::find_if(chart.frontier.begin(), chart.frontier.end(), [&](const Spot& m) { return m.kl < low; });
-    if (below != chart.frontier.end()) {
-        below->kl = std::max(below->kl, low / 2);
-        chart.frontier.erase(below + 1, chart.frontier.end());
-    }
+    chart.least = least < INFINITY ? least / follow : most / follow_alone;
+    const auto below =
+        std::find_if(chart.frontier.begin(), chart.frontier.end(), [&](const Spot& m) { return m.kl < chart.least; });
+    if (below != chart.frontier.end()) chart.frontier.erase(below + 1, chart.frontier.end());
 }
 
 static Chart gather(const Plan& plan, const Axis& axis) {
@@ -86,7 +85,8 @@ static Chart gather(const Plan& plan, const Axis& axis) {
         if (p.*axis.of_point && p.kl) chart.frontier.push_back({*(p.*axis.of_point), *p.kl});
     std::sort(chart.frontier.begin(), chart.frontier.end(), [](const Spot& a, const Spot& b) { return a.x < b.x; });
     for (const Point& p : plan.uniform)
-        if (p.*axis.of_point && p.kl && *p.kl > 0) chart.uniform.push_back({*(p.*axis.of_point), *p.kl, 0, 0, p.format, p.measured});
+        if (p.*axis.of_point && p.kl && *p.kl > 0)
+            chart.uniform.push_back({*(p.*axis.of_point), *p.kl, 0, 0, p.format, p.measured});
     if (const Candidate* const c = plan.chosen()) {
         const Measured& x = c->*axis.of_candidate;
         if (x.value && c->kl_mean.value && *c->kl_mean.value > 0)
@@ -113,7 +113,7 @@ static Scale horizontal(const Chart& chart) {
 static Scale vertical(const Chart& chart) {
     double low = INFINITY, high = 0;
     each_mark(chart, [&](const Spot& m) {
-        if (m.kl > 0) low = std::min(low, m.kl), high = std::max(high, m.kl);
+        if (m.kl > 0) low = std::min(low, std::max(m.kl, chart.least)), high = std::max(high, m.kl);
     });
     if (!(high > 0)) low = 1e-3, high = 1;
     // The noise floor is worth a longer axis, but not one on which it alone has room.
@@ -165,8 +165,11 @@ static void draw_limits(Drawing& drawing, const Chart& chart, const Scale& x, co
 }
 
 static void draw_chosen(Drawing& drawing, const Chart& chart, const Scale& x, const Scale& y, Labels& labels) {
-    if (chart.predicted && chart.measured)
-        drawing.line(x(chart.predicted->x), y(chart.predicted->kl), x(chart.measured->x), y(chart.measured->kl), "join");
+    if (chart.predicted && chart.measured) {
+        const Places join{{x(chart.predicted->x), y(chart.predicted->kl)}, {x(chart.measured->x), y(chart.measured->kl)}};
+        drawing.path(join, "join");
+        labels.avoid(join);
+    }
     if (const auto& p = chart.predicted)
         drawing.diamond(x(p->x), y(p->kl), 7, "predicted", tooltip(chart, *p, p->name + ", predicted"));
     if (const auto& m = chart.measured) {
@@ -233,9 +236,10 @@ void write_frontier(Markup& out, const Plan& plan) {
     for (const Axis& axis : axes)
         if (Chart chart = gather(plan, axis); !chart.empty()) charts.push_back(std::move(chart));
     if (charts.empty()) return write_note(out, "The plan holds no frontier.");
-    write_note(out, "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its "
-                    "size or time; further left is cheaper, further down is closer to the original. Squares give every tensor the "
-                    "same format. The distance between a square and the line below it is what choosing per tensor gains.");
+    write_note(out,
+               "Each place on the line is a different mixture of formats, the one with the least predicted divergence for its "
+               "size or time; further left is cheaper, further down is closer to the original. Squares give every tensor the "
+               "same format. The distance between a square and the line below it is what choosing per tensor gains.");
     const bool has_limit = std::any_of(charts.begin(), charts.end(), [](const Chart& c) { return c.limit.has_value(); });
     const bool has_guess = std::any_of(plan.uniform.begin(), plan.uniform.end(), [](const Point& p) { return !p.measured; });
     const bool has_noise =

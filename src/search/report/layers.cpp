@@ -185,7 +185,7 @@ static void write_map(Markup& out, const Map& map, const char* caption, const Sh
 
 static void write_format_map(Markup& out, const Map& map) {
     const Markup::Scope part = out.open("div");
-    write_map(out, map, "Chosen formats: a stronger colour means more bits per value", [](const Tensor& t) {
+    write_map(out, map, "Chosen formats", [](const Tensor& t) {
         return Cell{t.format.empty() ? "–" : t.format, bit_style(t), describe(t)};
     });
 }
@@ -201,8 +201,8 @@ static void write_sensitivity_map(Markup& out, const Plan& plan, const Map& map)
     low = std::max(low, high / 1e4);
     const Markup::Scope part = out.open("div");
     const std::string caption =
-        format.empty() ? "Sensitivity: divergence caused by the chosen format alone; a stronger colour means more"
-                       : "Sensitivity: divergence if only this tensor were " + format + "; a stronger colour means more";
+        format.empty() ? "Sensitivity: divergence that the chosen format adds"
+                       : "Sensitivity: divergence that " + format + " adds here";
     write_map(out, map, caption.c_str(), [&](const Tensor& t) {
         const Number kl = sensitivity(t, format);
         if (!kl) return Cell{"–", "", describe(t)};
@@ -253,8 +253,9 @@ void write_layers(Markup& out, const Plan& plan) {
     if (plan.tensors.empty()) return write_note(out, "The plan holds no tensors.");
     const Map map = make_map(plan);
     std::string note =
-        "Left, the format that each tensor got. Right, how sensitive each tensor is: the divergence of the whole model when "
-        "this tensor alone is rounded; the search spends bits where this is large. Point at a cell for its figures.";
+        "The first map shows the format that each tensor got; a stronger colour means more bits per value. The second shows how "
+        "sensitive each tensor is: how much divergence it adds to the whole model when it is rounded, a stronger colour meaning "
+        "more. The search spends bits where the second map is strong. Point at a cell for its figures.";
     if (map.vectors)
         note += core::format(" Not shown: {} one-dimensional tensors (norms, biases), which are small.", map.vectors);
     write_note(out, note);

@@ -84,7 +84,8 @@ static Json frontier(int places) {
         decode.add(Json().set("decode_ns", bytes / 3).set("predicted_kl", kl));
     }
     uniform.add(Json().set("format", "q4_k").set("file_bytes", 4.5e6).set("decode_ns", 1.5e6).set("kl", 0.03));
-    uniform.add(Json().set("format", "q8_0").set("file_bytes", 8.5e6).set("decode_ns", 2.8e6).set("kl", 0.001).set("measured", false));
+    uniform.add(
+        Json().set("format", "q8_0").set("file_bytes", 8.5e6).set("decode_ns", 2.8e6).set("kl", 1e-3).set("measured", false));
     return Json().set("size", size).set("decode", decode).set("uniform", uniform);
 }
 
@@ -183,12 +184,32 @@ TEST(Report, SaysWhatWasAskedAndWhatCameOut) {
 
 TEST(Report, ShowsEveryPart) {
     const std::string page = report_html(made_up_plan(8));
-    for (const char* const part :
-         {"Before and after", "Side by side", "Predicted and measured", "The frontier", "Layer by layer",
-          "All 34 tensors in figures", "Where these figures come from", "5.500 ± 0.055 ms", "12.30 ± 0.11", "97.12 ± 0.21 %",
-          "−75.1 %, better", "no clear difference", "one format for all, predicted", "+13.0 %, worse", "budget 4.00 MB", "8.03 million", "21.0 GB per second",
-          "9f86d081884c7d65", "tailor fit small.gguf --size 4MB", "avx512", "Not shown: 8 one-dimensional tensors", "embed",
-          "blk.7.attn_k.weight", "letters.txt", "1.80 s", "512 tokens"})
+    for (const char* const part : {"Before and after",
+                                   "Side by side",
+                                   "Predicted and measured",
+                                   "The frontier",
+                                   "Layer by layer",
+                                   "All 34 tensors in figures",
+                                   "Where these figures come from",
+                                   "5.500 ± 0.055 ms",
+                                   "12.30 ± 0.11",
+                                   "97.12 ± 0.21 %",
+                                   "−75.1 %, better",
+                                   "no clear difference",
+                                   "one format for all, predicted",
+                                   "+13.0 %, worse",
+                                   "budget 4.00 MB",
+                                   "8.03 million",
+                                   "21.0 GB per second",
+                                   "9f86d081884c7d65",
+                                   "tailor fit small.gguf --size 4MB",
+                                   "avx512",
+                                   "Not shown: 8 one-dimensional tensors",
+                                   "embed",
+                                   "blk.7.attn_k.weight",
+                                   "letters.txt",
+                                   "1.80 s",
+                                   "512 tokens"})
         EXPECT_TRUE(has(page, part)) << part;
 }
 

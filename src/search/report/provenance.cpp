@@ -56,9 +56,10 @@ static void write_budgets_and_search(Markup& out, const Plan& plan) {
 static void write_texts(Markup& out, const Plan& plan) {
     if (plan.texts.empty()) return;
     out.element("h3", "Texts");
-    write_note(out, "Each text has one use, so that nothing is proved on what it was fitted to: the calibration text weights the "
-                    "errors, the search text compares choices, the report text gives the figures of this page. A hash that agrees "
-                    "means the same text.");
+    write_note(out,
+               "Each text has one use, so that nothing is proved on what it was fitted to: the calibration text weights the "
+               "errors, the search text compares choices, the report text gives the figures of this page. A hash that agrees "
+               "means the same text.");
     const Markup::Scope wrapper = open_scroll(out, "Texts");
     const Markup::Scope table = out.open("table", {{"class", "texts"}});
     write_table_head(out, {"Used for", "Tokens", "Source", "Hash"});
@@ -79,8 +80,10 @@ static void write_method(Markup& out) {
          {"The time of each tensor in each format is measured on this machine; the size is counted.",
           "The divergence that each format causes in each tensor is measured where that pays and otherwise predicted from the "
           "rounding error, weighted by what the calibration text sends through the tensor.",
-          "One format is chosen for each tensor so that the sum of divergences is least while every budget holds. The lower bound "
-          "says how much better any other choice could be; the gap is the distance to it.",
+          "One format is chosen for each tensor so that the sum of divergences is least while every budget holds. The lower "
+          "bound "
+          "says how much better any other choice could be; the gap is the distance to it. Since divergences do not quite add up, "
+          "whole mixtures near the answer are then measured on the search text, and the best is kept.",
           "The model is written, read again and measured as a whole on the report text, beside the original and beside models "
           "with one format for all. Times are medians of repeated runs; errors of divergences and perplexities come from drawing "
           "whole windows of text anew (block bootstrap)."})

@@ -95,7 +95,7 @@ svg .chosen { font-weight: 650; } text.label.chosen { fill: var(--chosen); }
 .uniform { fill: var(--paper); stroke: var(--ink); stroke-width: 1.6; }
 .guessed { stroke: var(--soft); stroke-dasharray: 2 1.6; }
 .predicted { fill: var(--paper); stroke: var(--chosen); stroke-width: 2; } .measured { stroke: var(--paper); stroke-width: 1; }
-.leader { stroke: var(--soft); stroke-width: 1; } .join { stroke: var(--chosen); stroke-width: 1.4; }
+.leader { stroke: var(--soft); stroke-width: 1; } .join { fill: none; stroke: var(--chosen); stroke-width: 1.4; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 14px 0; padding: 0; list-style: none; font-size: 13px; }
 .legend svg { width: 24px; height: 16px; margin-right: 7px; vertical-align: -3px; }
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 28px 36px;
