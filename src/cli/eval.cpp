@@ -52,11 +52,11 @@ static void write_logits(const std::shared_ptr<run::LanguageModel>& model, const
 /// Two models can be compared token by token only if they mean the same by each id.
 static void require_same_tokens(const run::LanguageModel& model, const run::LanguageModel& reference, const std::string& text) {
     if (model.facts().vocabulary != reference.facts().vocabulary)
-        core::fail(core::ErrorKind::usage, "{} has a vocabulary of {} tokens, the reference {} one of {}: they cannot be compared", model.file().path(),
-                   model.facts().vocabulary, reference.file().path(), reference.facts().vocabulary);
+        core::fail(core::ErrorKind::usage, "{} has a vocabulary of {} tokens, the reference {} one of {}: they cannot be compared",
+                   model.file().path(), model.facts().vocabulary, reference.file().path(), reference.facts().vocabulary);
     if (reference.has_tokenizer() && model.tokenizer().encode(text) != reference.tokenizer().encode(text))
-        core::fail(core::ErrorKind::usage, "{} and the reference {} turn the text into different tokens: they cannot be compared", model.file().path(),
-                   reference.file().path());
+        core::fail(core::ErrorKind::usage, "{} and the reference {} turn the text into different tokens: they cannot be compared",
+                   model.file().path(), reference.file().path());
 }
 
 static std::string figure(const run::Figure& f) { return core::format("{:#.5g} ± {:.2g}", f.value, f.standard_error); }
@@ -114,8 +114,10 @@ static void run(Options& options) {
     declare(options, s);
     options.parse();
     if (s.window < 0 || s.windows < 0) core::fail(core::ErrorKind::usage, "-c and --windows must not be negative");
-    if (!s.token_ids.empty() && s.logits.empty()) core::fail(core::ErrorKind::usage, "--token-ids evaluates one batch: say where its logits go with --logits-out FILE");
-    if (!s.logits.empty() && !s.reference.empty()) core::fail(core::ErrorKind::usage, "--logits-out evaluates one model: leave --reference out");
+    if (!s.token_ids.empty() && s.logits.empty())
+        core::fail(core::ErrorKind::usage, "--token-ids evaluates one batch: say where its logits go with --logits-out FILE");
+    if (!s.logits.empty() && !s.reference.empty())
+        core::fail(core::ErrorKind::usage, "--logits-out evaluates one model: leave --reference out");
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
     if (!s.logits.empty()) write_logits(model, s, pool, options.json());

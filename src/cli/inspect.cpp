@@ -1,7 +1,5 @@
 // tailor inspect: what is in a model file, whether or not this build can run it.
 #include <algorithm>
-#include <cctype>
-#include <map>
 
 #include "cli/common.h"
 #include "core/error.h"
@@ -31,7 +29,9 @@ struct Sum {
     static std::string format_of(const files::TensorInfo& tensor) { return tensor.format ? std::string(tensor.format->name) : tensor.type_name; }
     /// Of the tensors whose format is known.
     double bits() const { return sized_parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(sized_parameters) : 0; }
-    bool looks_like(const Sum& other) const { return tensors == other.tensors && parameters == other.parameters && bytes == other.bytes && formats == other.formats; }
+    bool looks_like(const Sum& other) const {
+        return tensors == other.tensors && parameters == other.parameters && bytes == other.bytes && formats == other.formats;
+    }
 };
 
 /// Sums in the order in which their names first appear.
@@ -49,7 +49,7 @@ static Sum& sum_of(Sums& sums, const std::string& name) {
 static std::string layer_of(const std::string& tensor) {
     std::string prefix;
     for (const std::string& part : core::split(tensor, '.')) {
-        const bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; });
+        const bool number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
         prefix += (prefix.empty() ? "" : ".") + part;
         if (number) return prefix;
     }
@@ -107,8 +107,13 @@ static std::string tensors_text(std::int64_t count) { return core::format("{} te
 // Facts of the network, where the metadata has them under the usual names.
 static std::vector<std::pair<std::string, std::int64_t>> dimensions(const files::Metadata& metadata) {
     static constexpr std::pair<const char*, const char*> known[] = {
-        {"layers", "block_count"},       {"width", "embedding_length"},          {"heads", "attention.head_count"}, {"kv heads", "attention.head_count_kv"},
-        {"ffn width", "feed_forward_length"}, {"experts", "expert_count"}, {"context", "context_length"}};
+        {"layers", "block_count"},
+        {"width", "embedding_length"},
+        {"heads", "attention.head_count"},
+        {"kv heads", "attention.head_count_kv"},
+        {"ffn width", "feed_forward_length"},
+        {"experts", "expert_count"},
+        {"context", "context_length"}};
     std::vector<std::pair<std::string, std::int64_t>> found;
     const files::MetaValue* const architecture = metadata.find("general.architecture");
     if (!architecture) return found;
@@ -128,8 +133,8 @@ static void print_summary(const files::File& file, const Contents& c, const std:
     if (title) print(core::format("name         {}\n", title->text));
     print(core::format("family       {}{}\n", architecture ? architecture->text : "(not said)", shape.empty() ? "" : ": " + core::join(shape, ", ")));
     print(core::format("tokenizer    {}\n", tokenizer_line(file.metadata())));
-    print(core::format("weights      {} parameters, {}, {}", parameters_text(c.total), tensors_text(c.total.tensors), bytes_text(c.total)));
-    print(c.total.sized_parameters ? core::format(", {} bits per weight\n", bits_text(c.total)) : "\n");
+    print(core::format("weights      {} parameters in {}", parameters_text(c.total), tensors_text(c.total.tensors)));
+    print(c.total.sized_parameters ? core::format(", {}, {} bits per weight\n", bytes_text(c.total), bits_text(c.total)) : "\n");
     if (c.unknown > 0) print(core::format("             {} of types this build does not know, whose bytes are not counted\n", tensors_text(c.unknown)));
     print(core::format("runs here    {}\n", obstacle.empty() ? "yes" : "no: " + obstacle));
 }
@@ -161,7 +166,8 @@ static void print_layers(const Contents& c, bool every) {
 static void print_tensors(const files::File& file) {
     std::vector<std::vector<std::string>> rows{{"tensor", "shape", "format", "bytes", "offset"}};
     for (const files::TensorInfo& tensor : file.tensors())
-        rows.push_back({tensor.name, tensor.shape.text(), Sum::format_of(tensor), tensor.format ? std::to_string(tensor.bytes) : "?", std::to_string(tensor.offset)});
+        rows.push_back({tensor.name, tensor.shape.text(), Sum::format_of(tensor), tensor.format ? std::to_string(tensor.bytes) : "?",
+                        std::to_string(tensor.offset)});
     print("\n" + core::table(rows));
 }
 

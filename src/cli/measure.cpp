@@ -1,9 +1,7 @@
 // tailor measure: what this machine can do at most, and the store of measurements.
-#include "measure/machine.h"
-
 #include "cli/common.h"
+#include "cli/machine.h"
 #include "core/error.h"
-#include "measure/store.h"
 
 namespace tailor::cli::measure_command {
 
@@ -52,7 +50,7 @@ static void run(Options& options) {
         limits = measure::measure_machine(pool, cpu::active_isa(), [&](std::string_view, double done) { line.update(static_cast<std::int64_t>(100 * done), 100); },
                                           {.seconds_per_test = seconds});
     }
-    store.put_json("machine", core::format("{} {} {}", measure::processor_identity(), cpu::name(limits.isa), limits.threads), measure::json(limits));
+    with_best_peaks(limits, store);
     if (options.json()) print_json(measure::json(limits).set("store", store.path()));
     else print_report(limits, store);
 }

@@ -1,10 +1,10 @@
 // The thread pool: the only way Tailor uses threads.
 //
 // Work is cut into chunks by the caller; chunk boundaries never depend on the number of threads, so results are the same
-// bits whatever the thread count. Chunk c runs on thread c * threads / chunks: each thread gets one contiguous range,
-// the same one every time, which keeps its part of the weights in its cache. Waiting threads spin for a short while (a
-// decode step has hundreds of small parallel regions) and then sleep, so a busy neighbour or an idle session costs
-// nothing. A parallel region allocates no memory.
+// bits whatever the thread count. Each thread begins with one contiguous range of chunks, the same one every time, which
+// keeps its part of the weights in its cache, and then helps with what others have not begun. Waiting threads spin for a
+// short while (a decode step has hundreds of small parallel regions) and then sleep, so a busy neighbour or an idle
+// session costs little. A parallel region allocates no memory.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,7 +22,8 @@ class Pool {
 
     int threads() const;
 
-    /// Calls body(chunk, thread) once for every chunk in [0, chunks), in parallel, and returns when all are done.
+    /// Calls body(chunk, thread) once for every chunk in [0, chunks), in parallel, and returns when all are done; at most 2^31
+    /// chunks.
     /// `body` must not throw and must not start another region. Not to be called from two threads at once.
     template <class Body>
     void run(std::int64_t chunks, const Body& body) {

@@ -19,8 +19,8 @@ namespace {
 #pragma GCC diagnostic ignored "-Wpsabi"
 #include "formats/registry/candidates.h"
 
-/// The best f16 scale for the block, in bits: searched freely, then the best of its f16 neighbours. A second alternation lowers
-/// the error by 0.5 % at most, and with a codebook, where it costs twice the time, by less than 0.01 %.
+/// The best f16 scale for the block, in bits: searched freely, then the best of its f16 neighbours. The second alternation
+/// lowers the error by up to 0.4 % (q8_0) for 3 ns a value; with a codebook it would by less than 0.02 % for 7 ns.
 template <class G>
 std::uint16_t best_scale(const G& grid, const Grid& ends, const Sample& sample, int count) {
     ScaleFit fit;

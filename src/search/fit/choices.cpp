@@ -92,7 +92,9 @@ std::vector<Group> make_groups(const run::LanguageModel& model, run::Session& se
         const core::Tensor sample = sample_rows(model.weights().find(tensor.name));
         const std::span<const float> weights = importance.of(tensor.name);
         const auto use = uses.find(tensor.name);
-        for (const formats::Format* format : candidates) {
+        std::vector<const formats::Format*> own = candidates;  // leaving a weight as it is is always a choice
+        if (std::find(own.begin(), own.end(), tensor.format) == own.end()) own.push_back(tensor.format);
+        for (const formats::Format* format : own) {
             const bool is_source = format == tensor.format;
             if (!format->holds(tensor.shape.width()) || (!is_source && format->bits_per_value() >= tensor.format->bits_per_value())) continue;
             FormatChoice choice{.format = format, .bytes = aligned(static_cast<std::uint64_t>(formats::tensor_bytes(*format, tensor.shape)))};
@@ -106,7 +108,6 @@ std::vector<Group> make_groups(const run::LanguageModel& model, run::Session& se
             if (use != uses.end()) add_times(choice, tensor.shape, use->second, static_cast<std::uint64_t>(share * static_cast<double>(model.facts().weight_bytes)), costs);
             group.choices.push_back(choice);
         }
-        if (group.choices.empty()) continue;
         std::stable_sort(group.choices.begin(), group.choices.end(), [](const FormatChoice& a, const FormatChoice& b) { return a.bytes < b.bytes; });
         groups.push_back(std::move(group));
     }

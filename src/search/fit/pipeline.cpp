@@ -254,17 +254,20 @@ core::Json tensors_json(const Fit& fit) {
 // The best predicted divergence at a row of budgets between the least and the most this model can take.
 core::Json frontier_of(const Fit& fit, bool decode) {
     core::Json points{core::Json::Array{}};
-    Assignment cheapest(fit.groups.size(), 0), dearest;
-    for (const Group& group : fit.groups) dearest.push_back(static_cast<int>(group.choices.size()) - 1);
-    const Totals low = totals_of(fit.groups, cheapest, fit.fixed), high = totals_of(fit.groups, dearest, fit.fixed);
+    const auto cost = [decode](const FormatChoice& c) { return decode ? c.decode_nanoseconds : static_cast<double>(c.bytes); };
+    const auto cheaper = [&](const FormatChoice& a, const FormatChoice& b) { return cost(a) < cost(b); };
+    double low = decode ? fit.fixed.decode_nanoseconds : static_cast<double>(fit.fixed.file_bytes), high = low;
+    for (const Group& group : fit.groups) {
+        low += cost(*std::min_element(group.choices.begin(), group.choices.end(), cheaper));
+        high += cost(*std::max_element(group.choices.begin(), group.choices.end(), cheaper));
+    }
     constexpr int count = 16;
     for (int i = 0; i <= count; ++i) {
         core::check_interrupt();
-        const double t = static_cast<double>(i) / count;
+        const double limit = low * std::pow(high / low, static_cast<double>(i) / count) * (1 + 1e-9);
         Budgets budgets;
-        const auto between = [t](double a, double b) { return a * std::pow(b / a, t) * (1 + 1e-9); };
-        if (decode) budgets.decode_nanoseconds = between(low.decode_nanoseconds, high.decode_nanoseconds);
-        else budgets.file_bytes = static_cast<std::uint64_t>(between(static_cast<double>(low.file_bytes), static_cast<double>(high.file_bytes)) + 1);
+        if (decode) budgets.decode_nanoseconds = limit;
+        else budgets.file_bytes = static_cast<std::uint64_t>(limit + 1);
         const Allocation a = solve(make_problem(fit.groups, fit.fixed, budgets), {.time_limit_seconds = 1, .relative_gap = 1e-2});
         if (!a.feasible) continue;
         const Totals totals = totals_of(fit.groups, a.chosen, fit.fixed);
