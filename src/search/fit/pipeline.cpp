@@ -217,6 +217,7 @@ void prove_and_choose(Fit& fit) {
         fit.proofs.push_back(build_and_prove(fit, name, u->assignment, uniform.path));
         fit.proofs.back().predicted_divergence = u->divergence >= 0 ? u->divergence : predicted_divergence(fit.groups, u->assignment);
     }
+    fit.proofs[0].evaluation = as_original(fit.proofs[1].evaluation);
     Proof& mixed = fit.proofs[1];
     Proof* const plain = fit.proofs.size() > 2 ? &fit.proofs[2] : nullptr;
     const double mixed_kl = mixed.evaluation.mean.value, plain_kl = plain ? plain->evaluation.mean.value : INFINITY;

@@ -32,8 +32,11 @@ Times time_model(std::shared_ptr<const run::LanguageModel> model, core::Pool& po
 /// True if the measured figures keep every budget.
 bool keeps(const Proof& proof, const Budgets& budgets);
 
-/// Opens, times and evaluates. `original` is the reference; `file` may be the original itself.
+/// Opens, times and evaluates. `original` is the reference; if `file` is the original itself it is only timed.
 Proof prove(std::string name, std::shared_ptr<const run::LanguageModel> file, std::uint64_t file_bytes, std::shared_ptr<const run::LanguageModel> original,
             core::Pool& pool, const FitText& text, const FitOptions& options, const FitCallbacks& callbacks);
+
+/// The evaluation of the original against itself, given one of another model against it: divergence zero.
+run::Evaluation as_original(const run::Evaluation& compared);
 
 }  // namespace tailor::search
