@@ -14,6 +14,9 @@
 
 // Counts every allocation of this program, to prove that a warm decode step makes none.
 static std::atomic<std::size_t> allocations{0};
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // GCC sees free() behind new when it inlines these
+#endif
 void* operator new(std::size_t bytes) {
     ++allocations;
     if (void* const memory = std::malloc(bytes ? bytes : 1)) return memory;
