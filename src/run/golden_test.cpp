@@ -100,6 +100,26 @@ TEST(Golden, LogitsAndGreedyIds) {
     std::printf("checked %zu models\n", list.size());
 }
 
+// Learned weights instead of random ones: every level against the double-precision reference.
+TEST(Golden, LearnedModelsAgreeWithTheReferenceAtEveryLevel) {
+    const fs::path models = golden / ".." / ".." / "models";
+    if (!fs::exists(models)) GTEST_SKIP() << "no reference models at " << models;
+    core::Pool one(1), two(2);
+    for (const char* const name : {"victorian-8m-f32.gguf", "stories260K-f32.gguf"}) {
+        const auto model = LanguageModel::open((models / name).string());
+        const std::vector<text::TokenId> ids = model->tokenizer().encode("It was the best of times, and the little dog ran home.");
+        Session reference(model, two, {.context = 64, .use_reference = true});
+        const std::vector<float> expected = logits_of(reference, ids);
+        for (const cpu::Isa isa : cpu::available_isas()) {
+            const std::string what = std::string(name) + " at " + cpu::name(isa);
+            Session session(model, one, {.context = 64, .isa = isa}), parallel(model, two, {.context = 64, .isa = isa});
+            const std::vector<float> actual = logits_of(session, ids);
+            expect_close(expected, actual, 1e-4, what);
+            EXPECT_EQ(actual, logits_of(parallel, ids)) << what << ": 2 threads differ";
+        }
+    }
+}
+
 TEST(Golden, OneByOneAndInChunksAsInOneBatch) {
     const fs::path folder = golden / "llama";
     if (!fs::exists(folder)) GTEST_SKIP() << "no reference models at " << golden;

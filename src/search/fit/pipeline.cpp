@@ -6,6 +6,8 @@
 
 #include "compress/quantize_file.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
+#include "files/registry.h"
 #include "formats/registry.h"
 #include "measure/machine.h"
 #include "search/fit/evaluator.h"
@@ -62,6 +64,9 @@ void check_options(Fit& fit) {
     FitOptions& o = fit.options;
     if (o.budgets.empty()) fail(ErrorKind::usage, "fit needs a budget: --size, --decode-ms, --prompt-ms or --memory");
     if (o.output.empty()) fail(ErrorKind::usage, "fit needs a place for the result: -o fitted.gguf");
+    // Found now rather than after the search: a container that cannot be written, a folder that is not there.
+    files::kind_for(o.output);
+    const core::AtomicFile probe(o.output);
     if (o.session.context == 0) o.session.context = std::min<std::int64_t>(fit.model->facts().context, 4096);
     o.window = std::min(o.window, o.session.context);
     o.prompt_tokens = std::min(o.prompt_tokens, o.session.context);
