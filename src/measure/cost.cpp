@@ -1,8 +1,6 @@
 // Timing of one matrix product under the conditions of a whole model; see cost.h.
 #include "measure/cost.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -27,8 +25,8 @@ constexpr double least_pass_seconds = 2e-3;
 constexpr std::int64_t few_rows = 16;
 
 std::uint64_t last_level_cache_bytes() {
-    for (const int level : {_SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE})
-        if (const long bytes = ::sysconf(level); bytes > 0) return static_cast<std::uint64_t>(bytes);
+    for (const int level : {3, 2})
+        if (const std::int64_t bytes = cache_bytes(level); bytes > 0) return static_cast<std::uint64_t>(bytes);
     return 32u << 20;
 }
 

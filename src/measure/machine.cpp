@@ -42,18 +42,6 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
-/// Bytes of the largest data or unified cache at `level` of the first core; 0 when Linux does not say.
-std::int64_t cache_bytes(const std::string& level) {
-    for (int index = 0; index < 8; ++index) {
-        const std::string root = core::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
-        if (first_line(root + "level") != level || first_line(root + "type") == "Instruction") continue;
-        const std::string size = first_line(root + "size");
-        const bool has_unit = !size.empty() && (size.back() == 'K' || size.back() == 'M');
-        if (!size.empty()) return static_cast<std::int64_t>(core::parse_bytes(has_unit ? size + "iB" : size, root + "size"));
-    }
-    return 0;
-}
-
 /// The word in brackets of "always [madvise] never".
 std::string huge_page_setting() {
     const std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
@@ -181,13 +169,24 @@ std::string processor_identity() {
     return numbers.empty() ? processor_name() : processor_name() + " " + core::join(numbers, "/");
 }
 
+std::int64_t cache_bytes(int level) {
+    for (int index = 0; index < 8; ++index) {
+        const std::string root = core::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+        if (first_line(root + "level") != std::to_string(level) || first_line(root + "type") == "Instruction") continue;
+        const std::string size = first_line(root + "size");
+        const bool has_unit = !size.empty() && (size.back() == 'K' || size.back() == 'M');
+        if (!size.empty()) return static_cast<std::int64_t>(core::parse_bytes(has_unit ? size + "iB" : size, root + "size"));
+    }
+    return 0;
+}
+
 MachineLimits measure_machine(core::Pool& pool, cpu::Isa isa, const Progress& progress, const MachineOptions& options) {
     const double start = now_seconds();
     MachineLimits limits;
     limits.processor = processor_name();
     limits.isa = std::min(isa, cpu::highest_isa());
     limits.threads = pool.threads();
-    limits.l1_bytes = cache_bytes("1"), limits.l2_bytes = cache_bytes("2"), limits.l3_bytes = cache_bytes("3");
+    limits.l1_bytes = cache_bytes(1), limits.l2_bytes = cache_bytes(2), limits.l3_bytes = cache_bytes(3);
     limits.huge_pages = huge_page_setting();
     EnergyMeter energy;
 

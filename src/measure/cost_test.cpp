@@ -1,0 +1,47 @@
+// The cost model: what it measures once it finds again, and the working set stands for the model.
+#include "measure/cost.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "formats/registry.h"
+
+namespace tailor::measure {
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+TEST(Cost, WorkingSetGrowsWithTheModelUpToFourCaches) {
+    EXPECT_EQ(1 * mib, working_set(1000, 32 * mib));
+    EXPECT_EQ(8 * mib, working_set(5 * mib, 32 * mib));
+    EXPECT_EQ(128 * mib, working_set(5000 * mib, 32 * mib));
+    EXPECT_GT(last_level_cache_bytes(), 0u);
+}
+
+TEST(Cost, MeasuresOnceAndRemembers) {
+    core::Pool pool(2);
+    Store store{""};
+    CostModel costs(pool, cpu::active_isa(), store);
+    const formats::Format& format = formats::get("q8_0");
+    const double small = costs.matmul_nanoseconds(format, 64, 64, 1, mib);
+    EXPECT_GT(small, 0);
+    EXPECT_EQ(1, costs.measured());
+    EXPECT_EQ(small, costs.matmul_nanoseconds(format, 64, 64, 1, mib));
+    EXPECT_EQ(1, costs.measured());
+    // A hundred times the work cannot be as fast, however noisy the machine is.
+    EXPECT_GT(costs.matmul_nanoseconds(format, 640, 640, 1, mib), small);
+    EXPECT_EQ(2, costs.measured());
+    CostModel again(pool, cpu::active_isa(), store);
+    EXPECT_EQ(small, again.matmul_nanoseconds(format, 64, 64, 1, mib));
+    EXPECT_EQ(0, again.measured());
+}
+
+TEST(Cost, RefusesRowsThatDoNotFit) {
+    core::Pool pool(1);
+    Store store{""};
+    CostModel costs(pool, cpu::Isa::base, store);
+    EXPECT_THROW(costs.matmul_nanoseconds(formats::get("q4_k"), 8, 100, 1, mib), core::Error);
+}
+
+}  // namespace
+}  // namespace tailor::measure
