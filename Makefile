@@ -16,9 +16,14 @@ build/%/build.ninja: | setup
 
 demo: build/release/build.ninja
 	cmake --build --preset release --target tailor
+	@$(MAKE) --no-print-directory out/demo.txt
+	@cat out/demo.txt
+
+# Fitted anew only when the program has changed.
+out/demo.txt: build/release/tailor
 	@mkdir -p out
-	build/release/tailor fit --size 4MB -o out/fitted.gguf --report out/report.html
-	@echo "The report is out/report.html, the fitted model out/fitted.gguf."
+	build/release/tailor fit --size 4MB --search-seconds 30 -o out/fitted.gguf --report out/report.html > out/demo.part
+	@mv out/demo.part $@
 
 test: build/release/build.ninja
 	cmake --build --preset release
