@@ -22,7 +22,7 @@ static void declare(Options& options, Settings& s) {
     s.model.add(options);
     options.add("text,-p,--prompt", s.prompt, "the prompt; '-' or nothing: standard input");
     options.add("-f,--file", s.prompt_file, "read the prompt from a file");
-    options.add("--token-ids", s.token_ids, "the prompt as token ids, taken as they are: 1,2,3");
+    options.add("--token-ids", s.token_ids, "the prompt as token ids, taken as they are: 1,2,3; the end token does not stop it either");
     options.add("-n,--predict", s.generate.most_tokens, "tokens to write; -1: until the context is full");
     options.add("--temp,--temperature", s.generate.sampler.temperature, "0: always the most likely token");
     options.add("--top-k", s.generate.sampler.top_k, "keep the k most likely tokens; 0: all");
@@ -107,6 +107,7 @@ static void run(Options& options) {
     }
     std::vector<text::TokenId> ids = s.token_ids;
     std::string prompt;
+    s.generate.ignore_end |= !ids.empty();  // so that a continuation can be compared id by id
     if (ids.empty()) {
         prompt = prompt_text(s);
         ids = model->tokenizer().encode(prompt);
