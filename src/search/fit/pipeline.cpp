@@ -234,7 +234,8 @@ void prove_and_choose(Fit& fit) {
     chosen.chosen = true;
     const std::string& from = take_plain ? uniform.path : fitted.path;
     if (std::rename(from.c_str(), fit.options.output.c_str()) != 0) fail(ErrorKind::io, "cannot write {}", fit.options.output);
-    if (!plain) fit.decision = "No single format meets the budget; the mixed formats do.";
+    if (mixed_kl == 0 && !take_plain) fit.decision = "The budget leaves room for every weight in its original format.";
+    else if (!plain) fit.decision = "No single format meets the budget; the mixed formats do.";
     else if (take_plain) fit.decision = core::format("The single format {} is closer to the original on the report text than the mixed formats, so it is what you get.", plain->name.substr(8));
     else fit.decision = core::format("The mixed formats stay closest to the original: their divergence is {} that of the best single format within the budget ({}).",
                                      percent_below(mixed_kl, plain_kl), plain->name.substr(8));
