@@ -18,10 +18,6 @@ const PreTokenizer& find_pre_tokenizer(std::string_view wanted) {
             if (name == wanted) return *entry;
             names.emplace_back(name);
         }
-    if (wanted.empty())
-        core::fail(ErrorKind::unsupported,
-                   "tokenizer.ggml.pre is missing: the file does not say how text is cut into words; known are {}",
-                   core::join(names, ", "));
     core::fail(ErrorKind::unsupported, "tokenizer.ggml.pre is '{}', which is not known; known are {}", wanted,
                core::join(names, ", "));
 }

@@ -19,7 +19,7 @@
 
 namespace tailor::text {
 
-/// The pre-tokenizer of this name (a value of tokenizer.ggml.pre; empty: the file has none). Throws Error(unsupported)
+/// The pre-tokenizer of this name (a value of tokenizer.ggml.pre). Throws Error(unsupported)
 /// listing the known names: another one would give other tokens, and a model that answers worse without any message.
 const PreTokenizer& find_pre_tokenizer(std::string_view name);
 

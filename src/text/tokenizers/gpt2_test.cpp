@@ -92,7 +92,7 @@ TEST(Gpt2, UnknownPreTokenizersAreRefused) {
     const TinyVocabulary v = tiny_byte_level();
     for (const char* pre : {"no-such-words", ""}) {
         auto m = testing::metadata(v, "gpt2");
-        if (*pre) m.set_text("tokenizer.ggml.pre", pre);
+        m.set_text("tokenizer.ggml.pre", pre);
         try {
             make_tokenizer(m);
             FAIL() << pre;
@@ -104,6 +104,15 @@ TEST(Gpt2, UnknownPreTokenizersAreRefused) {
             EXPECT_NE(text.find("llama-bpe"), std::string::npos) << text;
         }
     }
+}
+
+TEST(Gpt2, AFileWithoutThePreKeyMeansDefault) {
+    const TinyVocabulary v = tiny_byte_level();
+    auto named = testing::metadata(v, "gpt2");
+    const auto silent = make_tokenizer(testing::metadata(v, "gpt2"));
+    named.set_text("tokenizer.ggml.pre", "default");
+    const std::string text = "Well, 1234 words!  And more...";
+    EXPECT_EQ(make_tokenizer(named)->encode(text), silent->encode(text));
 }
 
 TEST(Gpt2, MalformedMergesAreRefused) {
