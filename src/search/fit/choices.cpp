@@ -27,8 +27,20 @@ std::size_t Group::index_of(const formats::Format& format) const {
     return choices.size();
 }
 
-static std::int64_t prompt_rows(const run::Session& session, const FitOptions& options) {
+std::int64_t prompt_rows(const run::Session& session, const FitOptions& options) {
     return std::min({options.prompt_tokens, session.context(), session.options().batch});
+}
+
+run::SessionOptions window_session(const FitOptions& options) {
+    run::SessionOptions session = options.session;
+    session.context = session.batch = options.window;
+    return session;
+}
+
+Assignment original_assignment(const std::vector<Group>& groups) {
+    Assignment assignment;
+    for (const Group& group : groups) assignment.push_back(static_cast<int>(group.index_of(*group.source)));
+    return assignment;
 }
 
 std::map<std::string, WeightUses> weight_uses(run::Session& session, std::int64_t prompt_tokens) {

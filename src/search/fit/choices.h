@@ -64,6 +64,14 @@ Totals totals_of(const std::vector<Group>& groups, const Assignment& assignment,
 /// True if no budget is exceeded.
 bool meets(const Totals& totals, const Budgets& budgets);
 
+/// Every group in its source format.
+Assignment original_assignment(const std::vector<Group>& groups);
+
+/// Session options in which one evaluation window fits and is evaluated in one batch.
+run::SessionOptions window_session(const FitOptions& options);
+/// Tokens of the prompt that is timed: as asked, as far as the session's context and batch allow.
+std::int64_t prompt_rows(const run::Session& session, const FitOptions& options);
+
 /// Every group in `format` where it fits and is no larger than the source, else in the nearest larger choice.
 Assignment uniform_assignment(const std::vector<Group>& groups, const formats::Format& format);
 

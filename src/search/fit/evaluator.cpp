@@ -28,13 +28,6 @@ std::string model_fingerprint(const run::LanguageModel& model) {
     return core::format("{:016x}", hash);
 }
 
-static run::SessionOptions window_session(const FitOptions& options) {
-    run::SessionOptions session = options.session;
-    session.context = options.window;
-    session.batch = options.window;
-    return session;
-}
-
 Evaluator::Evaluator(std::shared_ptr<const run::LanguageModel> model, core::Pool& pool, measure::Store& store, const FitText& text, const FitOptions& options,
                      const compress::Importance& importance, const std::vector<Group>& groups)
     : model_(std::move(model)), pool_(pool), store_(store), options_(options), importance_(importance), groups_(groups), windows_(text.windows),
@@ -42,7 +35,7 @@ Evaluator::Evaluator(std::shared_ptr<const run::LanguageModel> model, core::Pool
     const auto scored = static_cast<std::size_t>(options.window - run::first_scored(options.window));
     const std::size_t bytes_per_window = scored * static_cast<std::size_t>(model_->facts().vocabulary) * sizeof(float);
     windows_.resize(std::min(windows_.size(), std::max<std::size_t>(1, most_reference_bytes / bytes_per_window)));
-    for (const Group& group : groups_) current_.push_back(static_cast<int>(group.index_of(*group.source)));
+    current_ = original_assignment(groups_);
     std::string ids;
     for (const auto& window : windows_) ids.append(reinterpret_cast<const char*>(window.data()), window.size() * sizeof(text::TokenId));
     base_key_ = core::format("{} {} {} {} {}", evaluation_version, model_fingerprint(*model_), core::hash_hex(ids), cpu::name(options.session.isa), options.method);
@@ -89,9 +82,7 @@ void Evaluator::put_in_place(const Assignment& assignment) {
 }
 
 void Evaluator::compute_reference() {
-    Assignment original;
-    for (const Group& group : groups_) original.push_back(static_cast<int>(group.index_of(*group.source)));
-    put_in_place(original);
+    put_in_place(original_assignment(groups_));
     const std::int64_t vocabulary = model_->facts().vocabulary, wanted = options_.window - run::first_scored(options_.window);
     for (const auto& window : windows_) {
         core::check_interrupt();

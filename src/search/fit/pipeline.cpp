@@ -75,12 +75,10 @@ void check_options(Fit& fit) {
 }
 
 void measure_importance(Fit& fit) {
-    run::SessionOptions session_options = fit.options.session;
-    session_options.context = session_options.batch = fit.options.window;
-    run::Session session(fit.model, fit.pool, session_options);
+    run::Session session(fit.model, fit.pool, window_session(fit.options));
     fit.importance = compress::Importance::measure(session, fit.texts.calibration.windows, fit.progress("measuring importance"));
     const run::Windows few(fit.texts.search.windows.begin(), fit.texts.search.windows.begin() + std::min<std::ptrdiff_t>(2, std::ssize(fit.texts.search.windows)));
-    fit.noise = run::numerical_noise(fit.model, fit.pool, session_options, few);
+    fit.noise = run::numerical_noise(fit.model, fit.pool, window_session(fit.options), few);
 }
 
 void collect_choices(Fit& fit) {

@@ -53,7 +53,7 @@ static run::Figure time_steps(std::int64_t runs, double most_seconds, const Step
 Times time_model(std::shared_ptr<const run::LanguageModel> model, core::Pool& pool, const FitOptions& options) {
     run::Session session(model, pool, options.session);
     Times times;
-    const std::int64_t rows = std::min({options.prompt_tokens, session.context(), session.options().batch});
+    const std::int64_t rows = prompt_rows(session, options);
     const std::vector<text::TokenId> prompt(static_cast<std::size_t>(rows), 1), half(static_cast<std::size_t>(std::max<std::int64_t>(1, options.window / 2)), 1);
     session.evaluate(prompt);
     times.prompt = time_steps(5, 10, [&] { session.reset(), session.evaluate(prompt); });
@@ -83,9 +83,7 @@ Proof prove(std::string name, std::shared_ptr<const run::LanguageModel> file, st
     proof.decode_nanoseconds = times.decode, proof.prompt_nanoseconds = times.prompt, proof.memory_bytes = times.memory_bytes;
     proof.meets_budget = keeps(proof, options.budgets);
     if (file == original) return proof;  // its perplexity comes with the first comparison: see as_original()
-    run::SessionOptions session_options = options.session;
-    session_options.context = session_options.batch = options.window;
-    run::Session session(file, pool, session_options), reference(original, pool, session_options);
+    run::Session session(file, pool, window_session(options)), reference(original, pool, window_session(options));
     const std::string stage = "evaluating " + proof.name;
     proof.evaluation = run::evaluate(session, &reference, text.windows, [&](std::int64_t done, std::int64_t total) {
         if (callbacks.progress) callbacks.progress(stage, done, total);

@@ -22,12 +22,6 @@ class Deadline {
     std::chrono::time_point<std::chrono::steady_clock, std::chrono::duration<double>> end_;
 };
 
-Assignment original(const std::vector<Group>& groups) {
-    Assignment assignment;
-    for (const Group& group : groups) assignment.push_back(static_cast<int>(group.index_of(*group.source)));
-    return assignment;
-}
-
 // Relative weighted errors at which every weight is measured, in this order: about what formats of 3, 2, 4, 1.6 and 6 bits
 // have. The first gives every weight its scale, the others the shape of its curve; then all that is left.
 constexpr double probed_errors[] = {2e-2, 8e-2, 5e-3, 2.5e-1, 3e-4};
@@ -63,7 +57,7 @@ std::vector<Probe> probes_in_order(const std::vector<Group>& groups) {
 
 std::int64_t measure_sensitivity(std::vector<Group>& groups, Evaluator& evaluator, double seconds, const FitCallbacks& callbacks) {
     const Deadline deadline(seconds);
-    const Assignment base = original(groups);
+    const Assignment base = original_assignment(groups);
     std::int64_t measured = 0, done = 0;
     const std::vector<Probe> probes = probes_in_order(groups);
     for (const Probe& probe : probes) {
