@@ -20,6 +20,7 @@ struct ModelOptions {
     std::int64_t context = 0;   ///< 0: the model's own
     std::int64_t batch = 512;
     std::string kv_format = "f32";
+    bool no_pack = false;
 
     void add(Options& options);
     std::shared_ptr<run::LanguageModel> open() const;

@@ -45,13 +45,21 @@ class Shape {
     std::array<std::int64_t, max_rank> dimensions_{};
 };
 
+/// How the rows of a matrix lie in memory.
+enum class Layout : std::uint8_t {
+    rows,    ///< one after the other, each in blocks of its format
+    panels,  ///< sixteen at a time, rearranged for kernels: formats/panels.h
+};
+
 struct Tensor {
     const formats::Format* format = nullptr;
     Shape shape;
     std::byte* data = nullptr;
-    std::int64_t row_stride_bytes = 0;  ///< distance between packed rows (all outer dimensions flattened)
+    std::int64_t row_stride_bytes = 0;  ///< distance between packed rows (all outer dimensions flattened); panels have none
     std::shared_ptr<const void> owner;
+    Layout layout = Layout::rows;
 
+    /// Only for Layout::rows.
     std::byte* row(std::int64_t i) const { return data + i * row_stride_bytes; }
     /// Row `i` as 32-bit floats; only for tensors whose format is f32.
     float* row_f32(std::int64_t i) const { return reinterpret_cast<float*>(row(i)); }

@@ -11,6 +11,27 @@
 [[gnu::always_inline]] inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }
 [[gnu::always_inline]] inline Vector minimum(Vector a, Vector b) { return a < b ? a : b; }
 
+[[gnu::always_inline]] inline Bytes load_bytes(const void* p) {
+    Bytes v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+[[gnu::always_inline]] inline void store_bytes(void* p, Bytes v) { std::memcpy(p, &v, sizeof v); }
+/// The four bytes at `p` in every lane.
+[[gnu::always_inline]] inline Integers broadcast_word(const void* p) {
+    std::int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return Integers{} + word;
+}
+[[gnu::always_inline]] inline Bytes broadcast_bytes(const void* p) { return (Bytes)broadcast_word(p); }
+[[gnu::always_inline]] inline Integers dot_words(Integers sums, Bytes a, Bytes b) { return dot_words(sums, a, (Integers)b); }
+[[gnu::always_inline]] inline Integers dot_bytes(Integers sums, Bytes a, Bytes b) { return dot_bytes(sums, a, (Integers)b); }
+[[gnu::always_inline]] inline Bytes shift_right(Bytes v, int bits) { return (Bytes)((Unsigned)v >> static_cast<unsigned>(bits)); }
+[[gnu::always_inline]] inline Bytes shift_left(Bytes v, int bits) { return (Bytes)((Unsigned)v << static_cast<unsigned>(bits)); }
+/// Bytes 0 and 2, or 1 and 3, of each lane as two unsigned 16-bit words.
+[[gnu::always_inline]] inline Bytes even_bytes(Bytes v) { return (Bytes)((Unsigned)v & 0x00FF00FFu); }
+[[gnu::always_inline]] inline Bytes odd_bytes(Bytes v) { return (Bytes)((UnsignedWords)v >> 8); }
+[[gnu::always_inline]] inline Vector to_floats(Integers v) { return __builtin_convertvector(v, Vector); }
 /// Sum of all lanes, folded in halves so that the order is the same for every caller.
 [[gnu::always_inline]] inline float sum(Vector v) {
     float x[lanes];

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "formats/panels.h"
 #include "formats/registry.h"
 #include "formats/test_rows.h"
 
@@ -230,6 +231,29 @@ TEST_P(Conformance, wild_importance_stays_finite) {
     const auto decoded = there_and_back(format, row, importance.data());
     for (float value : decoded) ASSERT_TRUE(std::isfinite(value));
     EXPECT_LE(relative_error(row, decoded), 1.0);
+}
+
+TEST_P(Conformance, panels_hold_the_same_values) {
+    if (!has_panels(format)) GTEST_SKIP() << format.name << " has no panels";
+    const std::int64_t rows = panel_rows + 3, width = 3 * std::max<std::int64_t>(format.values_per_block, panel_step);
+    const core::Tensor matrix = make_tensor(format, {rows, width});
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const auto row = random_row(Shape::student, static_cast<std::size_t>(width), 17 + static_cast<std::uint64_t>(r));
+        format.encode(row.data(), nullptr, matrix.row(r), width);
+    }
+    std::vector<std::byte> panel(static_cast<std::size_t>(panel_bytes(format, width)), std::byte{0xAB});
+    EXPECT_EQ(panel.size() % 64, 0u);
+    std::vector<float> expected(static_cast<std::size_t>(width)), actual(expected);
+    for (std::int64_t p = 0; p < 2; ++p) {
+        pack_panel(matrix, p, panel.data());
+        for (std::int64_t lane = 0; lane < panel_rows; ++lane) {
+            const std::int64_t r = p * panel_rows + lane;
+            if (r >= rows) break;
+            decode_panel_row(format, panel.data(), lane, width, actual.data());
+            format.decode.at(cpu::Isa::base)(matrix.row(r), expected.data(), width);
+            ASSERT_EQ(0, std::memcmp(expected.data(), actual.data(), expected.size() * sizeof(float))) << "row " << r;
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(formats, Conformance, testing::ValuesIn(weight_formats()),

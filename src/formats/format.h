@@ -28,6 +28,8 @@ struct Facts {
     double gaussian_relative_rmse = 0;
 };
 
+struct IntegerForm;
+
 struct Format {
     std::string_view name;  ///< lower case, as used in flags: "q4_k"
     std::string_view doc;   ///< one sentence: block layout in words and what it is for
@@ -39,6 +41,7 @@ struct Format {
     Facts facts;
     cpu::PerIsa<Decode> decode;  ///< the base level is plain code, the reference for the others
     Encode encode = nullptr;
+    const IntegerForm* integers = nullptr;  ///< how blocks look as integers, for panels (panels.h); null: they are not
 
     double bits_per_value() const { return 8.0 * bytes_per_block / values_per_block; }
     /// True if rows of `width` values can be stored.

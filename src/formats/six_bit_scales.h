@@ -16,6 +16,14 @@ namespace tailor::formats {
     store_u32(numbers + 12, (c >> 4 & 0x0F0F0F0Fu) | (b >> 2 & 0x30303030u));
 }
 
+/// The same to two places.
+inline void split_six_bit(const std::uint8_t* packed, std::uint8_t* scales, std::uint8_t* minima) {
+    std::uint8_t numbers[16];
+    unpack_six_bit(packed, numbers);
+    std::memcpy(scales, numbers, 8);
+    std::memcpy(minima, numbers + 8, 8);
+}
+
 /// The inverse of unpack_six_bit.
 inline void pack_six_bit(const std::uint8_t* scales, const std::uint8_t* minima, std::uint8_t* packed) {
     for (int j = 0; j < 4; ++j) {

@@ -49,4 +49,9 @@ inline void take_fifth_bits(std::uint8_t* codes, std::uint8_t* word) {
     store_u32(word, bits);
 }
 
+/// The inverse of take_fifth_bits: sets the fifth bits of 32 codes below 16.
+inline void add_fifth_bits(std::uint32_t bits, std::uint8_t* codes) {
+    for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | (bits >> i & 1) << 4);
+}
+
 }  // namespace tailor::formats

@@ -16,7 +16,7 @@ Value Graph::input(std::string name, ops::TensorType type) {
 
 Value Graph::constant(std::string name, core::Tensor tensor) {
     if (const Value existing = find(name); existing != absent && node(existing).constant.data == tensor.data) return existing;
-    nodes_.push_back({.name = std::move(name), .type = {tensor.format, tensor.shape}, .constant = std::move(tensor)});
+    nodes_.push_back({.name = std::move(name), .type = {tensor.format, tensor.shape, tensor.layout}, .constant = std::move(tensor)});
     return static_cast<Value>(nodes_.size() - 1);
 }
 
@@ -53,7 +53,7 @@ Value Graph::find(std::string_view name) const {
 void Graph::replace_constant(Value value, const core::Tensor& tensor) {
     Node& node = nodes_[static_cast<std::size_t>(value)];
     node.constant = tensor;
-    node.type = {tensor.format, tensor.shape};
+    node.type = {tensor.format, tensor.shape, tensor.layout};
 }
 
 Value Graph::keep(const Node& node, const std::vector<Value>& inputs) {

@@ -83,11 +83,21 @@ void Plan::place_values() {
             lifetimes.push_back({formats::tensor_bytes(*node.type.format, node.type.shape) + 64, now, end});
         }
     }
+    std::vector<int> scratch(steps_.size(), -1);
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+        const Node& node = graph_.node(steps_[s].value);
+        if (!node.op->scratch_bytes) continue;
+        const std::vector<ops::TensorType> types = graph_.input_types(node);
+        scratch[s] = static_cast<int>(lifetimes.size());
+        lifetimes.push_back({node.op->scratch_bytes({node.attributes, types, node.type}), static_cast<int>(s), static_cast<int>(s)});
+    }
     const ArenaLayout layout = lay_out(lifetimes);
     arena_bytes_ = layout.bytes;
     offsets_.assign(count, -1);
     for (std::size_t i = 0; i < count; ++i)
         if (buffer[i] >= 0) offsets_[i] = layout.offsets[static_cast<std::size_t>(buffer[i])];
+    for (std::size_t s = 0; s < steps_.size(); ++s)
+        if (scratch[s] >= 0) steps_[s].scratch_offset = layout.offsets[static_cast<std::size_t>(scratch[s])];
 }
 
 core::Tensor Plan::tensor_of(Value value) const {
@@ -147,7 +157,8 @@ void Plan::set_input(std::string_view name, const void* data) {
 }
 
 ops::Call Plan::call(const Step& step, const ops::Batch& batch) const {
-    return {graph_.node(step.value).attributes, step.inputs, step.output, const_cast<std::vector<core::Tensor>&>(step.states), batch, &pool_, options_.isa};
+    return {graph_.node(step.value).attributes, step.inputs, step.output, const_cast<std::vector<core::Tensor>&>(step.states), batch, &pool_, options_.isa,
+            step.scratch_offset < 0 ? nullptr : arena_ + step.scratch_offset};
 }
 
 void Plan::execute(const Step& step, const ops::Batch& batch) const {

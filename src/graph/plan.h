@@ -85,6 +85,7 @@ class Plan {
         core::Tensor output;
         std::vector<core::Tensor> states;
         std::size_t first_state = 0;
+        std::int64_t scratch_offset = -1;  ///< in the arena; -1: none
         ops::Run run = nullptr;
         const ops::Kernel* kernel = nullptr;
         std::vector<std::string> declined;  ///< "<kernel>: <reason>"

@@ -28,6 +28,8 @@ class Weights {
     core::Tensor find(std::string_view name) const;
     /// Puts another tensor in the place of one of the same shape.
     void replace(std::string_view name, core::Tensor tensor);
+    /// Drops a tensor that was read, and the pages of the file behind it; the next find() reads it again.
+    void forget(std::string_view name) const;
     const files::File& file() const { return *file_; }
 
   private:

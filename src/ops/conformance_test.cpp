@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 
+#include "formats/panels.h"
 #include "ops/registry.h"
 #include "ops/support.h"
 
@@ -22,6 +23,7 @@ core::Tensor random_tensor(const TensorType& type, std::int64_t index_limit, std
         for (float& v : row) v = type.format->weights ? normal(random) : static_cast<float>(index(random));
         type.format->encode(row.data(), nullptr, tensor.row(r), type.shape.width());
     }
+    if (type.layout == core::Layout::panels) return formats::make_panels(tensor);
     return tensor;
 }
 
@@ -58,7 +60,7 @@ Prepared prepare(const Op& op, const Case& c, std::mt19937& random) {
         for (const StateType& s : op.states({c.attributes, c.inputs, p.output}, {c.context})) {
             core::Shape shape{2};  // two slots: the second one is used, so that a slot mix-up shows
             for (int i = 0; i < s.shape.rank(); ++i) shape.append(s.shape[i]);
-            p.states.push_back(formats::make_tensor(s.format ? *s.format : formats::get("f32"), shape));
+            p.states.push_back(formats::make_tensor(s.format ? *s.format : formats::get(c.kv_format), shape));
         }
     }
     p.sequences.assign(static_cast<std::size_t>(rows + c.past), op.states ? 1 : 0);
@@ -77,7 +79,9 @@ core::Tensor execute(const Op& op, const Case& c, Prepared& p, core::Pool& pool,
         op.reference({c.attributes, p.past_inputs, formats::make_tensor(*type.format, type.shape), p.states, {p.sequences, p.past_positions}, &pool, isa});
     }
     core::Tensor output = formats::make_tensor(*p.output.format, p.output.shape);
-    function(Call{c.attributes, p.inputs, output, p.states, {p.sequences, p.positions}, &pool, isa});
+    const std::int64_t scratch_bytes = op.scratch_bytes ? op.scratch_bytes({c.attributes, c.inputs, p.output}) : 0;
+    const core::Tensor scratch = formats::make_tensor(formats::get("i32"), {scratch_bytes / 4 + 1});
+    function(Call{c.attributes, p.inputs, output, p.states, {p.sequences, p.positions}, &pool, isa, scratch.data});
     return output;
 }
 
@@ -92,33 +96,41 @@ void expect_close(const core::Tensor& expected, const core::Tensor& actual, doub
     EXPECT_TRUE(worst <= tolerance * largest) << what << ": off by " << worst << ", largest value " << largest;
 }
 
-TEST(Operators, KernelsAgreeWithTheirReference) {
+class Conformance : public testing::TestWithParam<const Op*> {};
+
+// One case with one kernel at one level: close to the reference, and the same bits for every number of threads.
+void check_kernel(const Op& op, const Case& c, const Kernel& kernel, cpu::Isa isa, Prepared& p, const core::Tensor& expected) {
+    static core::Pool one(1), two(2), three(3);
+    std::string what = core::format("{} kernel {} at {}:", op.name, kernel.name, cpu::name(isa));
+    for (const TensorType& t : c.inputs) what += t ? (t.layout == core::Layout::panels ? " panels of " : " ") + std::string(t.format->name) + t.shape.text() : " none";
+    const core::Tensor actual = execute(op, c, p, one, isa, kernel.run.at(isa));
+    expect_close(expected, actual, std::max(c.tolerance, kernel.error), what);
+    const auto bytes = static_cast<std::size_t>(formats::tensor_bytes(*p.output.format, p.output.shape));
+    for (core::Pool* pool : {&two, &three}) {
+        const core::Tensor other = execute(op, c, p, *pool, isa, kernel.run.at(isa));
+        ASSERT_EQ(0, std::memcmp(actual.data, other.data, bytes)) << what << " differs with " << pool->threads() << " threads";
+    }
+}
+
+TEST_P(Conformance, KernelsAgreeWithTheirReference) {
+    const Op& op = *GetParam();
     std::mt19937 random(7);
-    core::Pool one(1), two(2), three(3);
-    for (const Op* op : all()) {
-        ASSERT_TRUE(op->cases && op->reference && op->shape && op->cost && !op->kernels.empty()) << op->name;
-        ASSERT_FALSE(op->cases().empty()) << op->name;
-        for (const Case& c : op->cases()) {
-            Prepared p = prepare(*op, c, random);
-            const core::Tensor expected = execute(*op, c, p, one, cpu::Isa::base, op->reference);
-            for (const Kernel& kernel : op->kernels) {
-                if (kernel.declines && !kernel.declines({c.attributes, c.inputs, p.output}).empty()) continue;
-                for (const cpu::Isa isa : cpu::available_isas()) {
-                    if (!kernel.run.at(isa)) continue;
-                    std::string what = core::format("{} kernel {} at {}:", op->name, kernel.name, cpu::name(isa));
-                    for (const TensorType& t : c.inputs) what += t ? " " + std::string(t.format->name) + t.shape.text() : " none";
-                    const core::Tensor actual = execute(*op, c, p, one, isa, kernel.run.at(isa));
-                    expect_close(expected, actual, c.tolerance, what);
-                    const auto bytes = static_cast<std::size_t>(formats::tensor_bytes(*p.output.format, p.output.shape));
-                    for (core::Pool* pool : {&two, &three}) {
-                        const core::Tensor other = execute(*op, c, p, *pool, isa, kernel.run.at(isa));
-                        ASSERT_EQ(0, std::memcmp(actual.data, other.data, bytes)) << what << " differs with " << pool->threads() << " threads";
-                    }
-                }
-            }
+    core::Pool one(1);
+    ASSERT_TRUE(op.cases && op.reference && op.shape && op.cost && !op.kernels.empty());
+    ASSERT_FALSE(op.cases().empty());
+    for (const Case& c : op.cases()) {
+        Prepared p = prepare(op, c, random);
+        const core::Tensor expected = execute(op, c, p, one, cpu::Isa::base, op.reference);
+        for (const Kernel& kernel : op.kernels) {
+            if (kernel.declines && !kernel.declines({c.attributes, c.inputs, p.output}).empty()) continue;
+            for (const cpu::Isa isa : cpu::available_isas())
+                if (kernel.run.at(isa)) check_kernel(op, c, kernel, isa, p, expected);
         }
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Operators, Conformance, testing::ValuesIn(all().begin(), all().end()),
+                         [](const auto& info) { return std::string(info.param->name); });
 
 TEST(Operators, RefuseWrongInputs) {
     const Attributes none;

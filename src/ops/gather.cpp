@@ -4,6 +4,7 @@
 // nothing until a token is used.
 #include <algorithm>
 
+#include "formats/panels.h"
 #include "ops/support.h"
 
 namespace tailor::ops::gather_kernels {
@@ -20,7 +21,10 @@ static void gather_at(const Call& call, cpu::Isa level) noexcept {
     const std::int32_t* const ids = call.inputs[1].row_i32(0);
     const std::int64_t rows = y.shape.rows(), width = y.shape.width(), chunk = rows_per_chunk(width);
     call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
-        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r) decode(table.row(ids[r]), y.row_f32(r), width);
+        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r) {
+            if (table.layout == core::Layout::rows) decode(table.row(ids[r]), y.row_f32(r), width);
+            else formats::decode_row(table, ids[r], y.row_f32(r));
+        }
     });
 }
 
@@ -40,9 +44,10 @@ static Cost cost(const NodeView& node) {
 static std::vector<Case> cases() {
     std::vector<Case> list;
     for (const formats::Format* format : formats::all())
-        if (format->weights)
-            for (const std::int64_t rows : {1, 5})
-                list.push_back({.inputs = {{format, {9, 2 * format->values_per_block}}, i32({rows})}, .index_limit = 9, .tolerance = 0});
+        for (const core::Layout layout : {core::Layout::rows, core::Layout::panels})
+            if (layout == core::Layout::rows ? format->weights : formats::has_panels(*format))
+                for (const std::int64_t rows : {1, 5})
+                    list.push_back({.inputs = {{format, {19, 2 * format->values_per_block}, layout}, i32({rows})}, .index_limit = 19, .tolerance = 0});
     return list;
 }
 
@@ -60,6 +65,7 @@ extern const Op gather = {
     .reference = &gather_kernels::reference,
     .kernels = gather_kernels::kernels,
     .cost = &gather_kernels::cost,
+    .panel_inputs = 1,
     .cases = &gather_kernels::cases,
 };
 }  // namespace tailor::ops::entries

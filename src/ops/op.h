@@ -47,6 +47,7 @@ class Attributes {
 struct TensorType {
     const formats::Format* format = nullptr;
     core::Shape shape;
+    core::Layout layout = core::Layout::rows;
     explicit operator bool() const { return format != nullptr; }
 };
 
@@ -96,6 +97,7 @@ struct Call {
     Batch batch;
     core::Pool* pool;
     cpu::Isa isa;
+    std::byte* scratch = nullptr;  ///< Op::scratch_bytes, 64-byte aligned
 
     const core::Tensor* input(std::size_t i) const { return i < inputs.size() && inputs[i] ? &inputs[i] : nullptr; }
 };
@@ -107,6 +109,8 @@ struct Kernel {
     std::string_view doc;  ///< one sentence: how it works
     int version = 1;       ///< raised when its speed changes; part of the key of stored measurements
     cpu::PerIsa<Run> run;  ///< a null base entry: the kernel needs a higher level
+    /// Error it adds by design, as a share of the largest value, beyond that of sums in f32; 0: none.
+    double error = 0;
     /// Why this kernel cannot run this node; empty if it can.
     std::string (*declines)(const NodeView&) = nullptr;
 };
@@ -119,6 +123,7 @@ struct Case {
     std::int64_t index_limit = 1;
     std::int64_t past = 0;     ///< rows come after this many rows, which are run first (operators with state)
     std::int64_t context = 0;  ///< state size
+    std::string_view kv_format = "f32";  ///< of states whose format is the session's to choose
     double tolerance = 2e-5;   ///< of the largest absolute reference value
 };
 
@@ -135,6 +140,10 @@ struct Op {
     Cost (*cost)(const NodeView&) = nullptr;
     /// Null for an operator without memory.
     std::vector<StateType> (*states)(const NodeView&, const StateOptions&) = nullptr;
+    /// Memory that the kernels of a node want while they run; null: none. It must not depend on the formats of the inputs.
+    std::int64_t (*scratch_bytes)(const NodeView&) = nullptr;
+    int weight_input = -1;         ///< the input whose matrix is best given in panels (formats/panels.h); -1: none
+    unsigned panel_inputs = 0;     ///< bit i: input i may come in panels
     bool in_place = false;  ///< the output may use the buffer of input 0 when shapes and formats agree
     std::vector<Case> (*cases)() = nullptr;
 };

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "files/registry.h"
+#include "formats/panels.h"
 
 namespace tailor::run {
 
@@ -27,6 +28,13 @@ LanguageModel::LanguageModel(std::unique_ptr<files::File> file)
     } catch (const core::Error& error) {  // the weights can still be run by token ids
         tokenizer_error_ = file_->path() + ": " + error.what();
     }
+}
+
+core::Tensor LanguageModel::weight_in_panels(const std::string& name, core::Pool& pool) const {
+    if (const auto it = panels_.find(name); it != panels_.end()) return it->second;
+    const core::Tensor panels = formats::make_panels(weights_.find(name), &pool);
+    weights_.forget(name);
+    return panels_.emplace(name, panels).first->second;
 }
 
 std::shared_ptr<LanguageModel> LanguageModel::from_file(std::unique_ptr<files::File> file) {

@@ -29,6 +29,9 @@ class LanguageModel {
     const models::Model& family() const { return *family_; }
     const models::Weights& weights() const { return weights_; }
     models::Weights& weights() { return weights_; }
+    /// The weight in panels (formats/panels.h), packed when it is first asked for and kept; its pages of the file go back to
+    /// the system. Not to be called from two threads at once.
+    core::Tensor weight_in_panels(const std::string& name, core::Pool& pool) const;
     const ModelFacts& facts() const { return facts_; }
     bool has_tokenizer() const { return tokenizer_ != nullptr; }
     /// Throws Error(unsupported) if the file has no tokenizer or one that this build does not know.
@@ -39,6 +42,7 @@ class LanguageModel {
     std::unique_ptr<files::File> file_;
     const models::Model* family_;
     models::Weights weights_;
+    mutable std::map<std::string, core::Tensor> panels_;
     ModelFacts facts_;
     std::unique_ptr<text::Tokenizer> tokenizer_;
     std::string tokenizer_error_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "formats/panels.h"
 #include "formats/registry.h"
 
 namespace tailor::run {
@@ -24,7 +25,33 @@ Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, S
     formats::get(options_.kv_format);
     past_.assign(static_cast<std::size_t>(options_.slots), 0);
     const auto most_rows = static_cast<std::size_t>(std::max(options_.context, options_.slots));
+    if (options_.pack && !options_.use_reference) pack_weights();
     ids_.resize(most_rows), positions_.resize(most_rows), sequences_.resize(most_rows), wanted_rows_.resize(most_rows);
+}
+
+// Weights that only operators read that take panels, at least one of which wants them so.
+static std::vector<std::string> names_to_pack(const graph::Graph& graph) {
+    std::vector<int> wanted(graph.nodes().size()), refused(wanted);
+    for (const graph::Node& node : graph.nodes())
+        for (std::size_t i = 0; node.op && i < node.inputs.size(); ++i) {
+            if (node.inputs[i] == graph::absent) continue;
+            const auto value = static_cast<std::size_t>(node.inputs[i]);
+            wanted[value] += node.op->weight_input == static_cast<int>(i);
+            refused[value] += !(node.op->panel_inputs >> i & 1);
+        }
+    std::vector<std::string> names;
+    for (std::size_t v = 0; v < wanted.size(); ++v) {
+        const graph::Node& node = graph.nodes()[v];
+        if (node.is_constant() && wanted[v] && !refused[v] && formats::has_panels(*node.type.format)) names.push_back(node.name);
+    }
+    return names;
+}
+
+void Session::pack_weights() {
+    for (const std::string& name : names_to_pack(models::build(model_->family(), weights_, 1, 1))) {
+        weights_.replace(name, model_->weight_in_panels(name, pool_));
+        core::check_interrupt();
+    }
 }
 
 void Session::reset(std::int64_t slot) {
@@ -129,7 +156,9 @@ const core::Tensor& Session::prefill(std::span<const text::TokenId> ids, std::in
     return evaluate(ids, 1, slot);
 }
 
-void Session::set_weight(std::string_view name, const core::Tensor& tensor) {
+void Session::set_weight(std::string_view name, const core::Tensor& given) {
+    const bool panels = weights_.find(name).layout == core::Layout::panels && given.layout == core::Layout::rows && formats::has_panels(*given.format);
+    const core::Tensor tensor = panels ? formats::make_panels(given, &pool_) : given;
     weights_.replace(name, tensor);
     for (Planned& planned : plans_)
         if (planned.plan->has_constant(name)) planned.plan->set_constant(name, tensor);

@@ -20,6 +20,7 @@ struct SessionOptions {
     std::string kv_format = "f32";
     cpu::Isa isa = cpu::active_isa();
     bool use_reference = false;  ///< every node by its double-precision definition: slow
+    bool pack = true;            ///< put weights in panels before the first step; else they run from the file as they are
 };
 
 class Session {
@@ -61,6 +62,7 @@ class Session {
         std::unique_ptr<graph::Plan> plan;
         std::uint64_t last_used = 0;
     };
+    void pack_weights();
     void append_row(std::int64_t row, text::TokenId id, std::int64_t slot);
     const core::Tensor& step(std::int64_t rows, std::int64_t wanted);
     void bind(graph::Plan& plan);

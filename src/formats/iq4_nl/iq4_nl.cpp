@@ -4,6 +4,7 @@
 // d may be negative, since the grid is not symmetric.
 #include "formats/format.h"
 #include "formats/nonlinear_grid.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -38,6 +39,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block);
+    split_nibbles<16>(bytes_of(block + 2), out.codes);
+}
+
+static constexpr IntegerForm integers{.table = nonlinear_grid, .split = &split};
+
 extern const Format iq4_nl = {
     .name = "iq4_nl",
     .doc = "4 bits into an uneven grid: blocks of 32 with one f16 scale",
@@ -48,6 +56,7 @@ extern const Format iq4_nl = {
     .facts = {.gaussian_relative_rmse = 0.0733},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -5,6 +5,7 @@
 // nibbles, two sub-blocks a byte; 128 bytes of codes, 16 per sub-block as in iq4_nl.
 #include "formats/format.h"
 #include "formats/nonlinear_grid.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -54,6 +55,17 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block);
+    const unsigned upper = load_u16(block + 2), lower = load_u32(block + 4);
+    for (int j = 0; j < 8; ++j) {
+        out.group_scales[j] = static_cast<std::uint8_t>(((lower >> 4 * j & 15u) | (upper >> 2 * j & 3u) << 4) - 32);
+        split_nibbles<16>(bytes_of(block + 8 + 16 * j), out.codes + 32 * j);
+    }
+}
+
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .table = nonlinear_grid, .split = &split};
+
 extern const Format iq4_xs = {
     .name = "iq4_xs",
     .doc = "4 bits into an uneven grid: super-blocks of 256 with a 6-bit scale per 32 values",
@@ -64,6 +76,7 @@ extern const Format iq4_xs = {
     .facts = {.gaussian_relative_rmse = 0.0737},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -4,6 +4,7 @@
 //
 // Layout of a block (17 bytes): e, then 16 bytes of codes as in q4_0. e = 255 is NaN in the specification and never written.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -49,6 +50,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = bytes_of(block)[0];
+    split_nibbles<16>(bytes_of(block + 1), out.codes);
+}
+
+static constexpr IntegerForm integers{.scales = ScaleKind::exponent, .table = base::doubled, .split = &split};
+
 extern const Format mxfp4 = {
     .name = "mxfp4",
     .doc = "4-bit floating point: blocks of 32 with a power of two as scale (OCP microscaling)",
@@ -59,6 +67,7 @@ extern const Format mxfp4 = {
     .facts = {.gaussian_relative_rmse = 0.112},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

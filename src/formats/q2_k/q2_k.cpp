@@ -4,6 +4,7 @@
 // Layout of a super-block (84 bytes): 16 bytes, s in the low nibble and m in the high one; 64 bytes of codes; d; dmin. Each
 // half of 128 values has 32 bytes of codes: value 32 k + i of the half is in bits 2k and 2k + 1 of byte i.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -54,6 +55,14 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block + 80), out.minimum = load_u16(block + 82);
+    for (int j = 0; j < 16; ++j) out.group_scales[j] = bytes_of(block)[j] & 15, out.group_minima[j] = bytes_of(block)[j] >> 4;
+    for (int half = 0; half < 2; ++half) split_pairs<32>(bytes_of(block + 16 + 32 * half), out.codes + 128 * half);
+}
+
+static constexpr IntegerForm integers{.bits = 2, .group = 16, .scales = ScaleKind::super_nibble, .minima = true, .split = &split};
+
 extern const Format q2_k = {
     .name = "q2_k",
     .doc = "2 bits: super-blocks of 256 with 4-bit scales and minima per 16 values",
@@ -64,6 +73,7 @@ extern const Format q2_k = {
     .facts = {.gaussian_relative_rmse = 0.258},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -6,6 +6,7 @@
 // bit 4h + k of byte i of the third bits. A scale is stored as s + 32: scale j has its low four bits in a nibble of
 // byte j % 8 (the low one for j < 8) and its upper two in bits 2 (j / 4) of byte 8 + j % 4.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -73,6 +74,20 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block + 108);
+    const base::SignedCodes scales = base::unpack_scales(bytes_of(block + 96));
+    std::memcpy(out.group_scales, &scales, sizeof scales);
+    for (int half = 0; half < 2; ++half) {
+        std::uint8_t* const codes = out.codes + 128 * half;
+        split_pairs<32>(bytes_of(block + 32 + 32 * half), codes);
+        for (int k = 0; k < 4; ++k)
+            for (int i = 0; i < 32; ++i) codes[32 * k + i] |= (bytes_of(block)[i] >> (4 * half + k) & 1) << 2;
+    }
+}
+
+static constexpr IntegerForm integers{.bits = 3, .zero = 4, .group = 16, .scales = ScaleKind::super, .split = &split};
+
 extern const Format q3_k = {
     .name = "q3_k",
     .doc = "3 bits: super-blocks of 256 with a 6-bit scale per 16 values",
@@ -83,6 +98,7 @@ extern const Format q3_k = {
     .facts = {.gaussian_relative_rmse = 0.144},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

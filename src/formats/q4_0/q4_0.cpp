@@ -3,6 +3,7 @@
 // Layout of a block (18 bytes): d, then 16 bytes whose low nibbles are codes 0..15 and whose high nibbles are codes 16..31.
 // The grid -8..7 is uneven, so d may be negative: then the finer end lies on the other side.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -38,6 +39,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block);
+    split_nibbles<16>(bytes_of(block + 2), out.codes);
+}
+
+static constexpr IntegerForm integers{.zero = 8, .split = &split};
+
 extern const Format q4_0 = {
     .name = "q4_0",
     .doc = "4 bits: blocks of 32 with one f16 scale; the simplest to unpack",
@@ -48,6 +56,7 @@ extern const Format q4_0 = {
     .facts = {.gaussian_relative_rmse = 0.081},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -2,6 +2,7 @@
 //
 // Layout of a block (20 bytes): d, m, then 16 bytes whose low nibbles are codes 0..15 and whose high nibbles are codes 16..31.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -36,6 +37,14 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+// The minimum of an IntegerForm is subtracted, so m changes its sign.
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block), out.minimum = load_u16(block + 2) ^ 0x8000;
+    split_nibbles<16>(bytes_of(block + 4), out.codes);
+}
+
+static constexpr IntegerForm integers{.minima = true, .split = &split};
+
 extern const Format q4_1 = {
     .name = "q4_1",
     .doc = "4 bits: blocks of 32 with an f16 scale and an f16 offset",
@@ -46,6 +55,7 @@ extern const Format q4_1 = {
     .facts = {.gaussian_relative_rmse = 0.0687},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -4,6 +4,7 @@
 // Layout of a super-block (144 bytes): d, dmin, 12 bytes of scales and minima (six_bit_scales.h), 128 bytes of codes: each
 // 32 bytes hold one sub-block in their low nibbles and the next in their high ones.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/six_bit_scales.h"
 
@@ -46,6 +47,14 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block), out.minimum = load_u16(block + 2);
+    split_six_bit(bytes_of(block + 4), out.group_scales, out.group_minima);
+    for (int pair = 0; pair < 4; ++pair) split_nibbles<32>(bytes_of(block + 16 + 32 * pair), out.codes + 64 * pair);
+}
+
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .minima = true, .split = &split};
+
 extern const Format q4_k = {
     .name = "q4_k",
     .doc = "4 bits: super-blocks of 256 with 6-bit scales and minima per 32 values",
@@ -56,6 +65,7 @@ extern const Format q4_k = {
     .facts = {.gaussian_relative_rmse = 0.0691},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -2,6 +2,7 @@
 //
 // Layout of a block (22 bytes): d, 32 fifth bits, then 16 bytes with the low four bits, as in q4_0.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -39,6 +40,14 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block);
+    split_nibbles<16>(bytes_of(block + 6), out.codes);
+    add_fifth_bits(load_u32(block + 2), out.codes);
+}
+
+static constexpr IntegerForm integers{.bits = 5, .zero = 16, .split = &split};
+
 extern const Format q5_0 = {
     .name = "q5_0",
     .doc = "5 bits: blocks of 32 with one f16 scale",
@@ -49,6 +58,7 @@ extern const Format q5_0 = {
     .facts = {.gaussian_relative_rmse = 0.04},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -2,6 +2,7 @@
 //
 // Layout of a block (24 bytes): d, m, 32 fifth bits, then 16 bytes with the low four bits, as in q4_1.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -38,6 +39,15 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+// The minimum of an IntegerForm is subtracted, so m changes its sign.
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block), out.minimum = load_u16(block + 2) ^ 0x8000;
+    split_nibbles<16>(bytes_of(block + 8), out.codes);
+    add_fifth_bits(load_u32(block + 4), out.codes);
+}
+
+static constexpr IntegerForm integers{.bits = 5, .minima = true, .split = &split};
+
 extern const Format q5_1 = {
     .name = "q5_1",
     .doc = "5 bits: blocks of 32 with an f16 scale and an f16 offset",
@@ -48,6 +58,7 @@ extern const Format q5_1 = {
     .facts = {.gaussian_relative_rmse = 0.033},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -4,6 +4,7 @@
 // Layout of a super-block (176 bytes): d, dmin, 12 bytes of scales and minima (six_bit_scales.h), 32 bytes of fifth bits:
 // bit j of byte i belongs to value i of sub-block j; 128 bytes with the low four bits, as in q4_k.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/six_bit_scales.h"
 
@@ -55,6 +56,16 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block), out.minimum = load_u16(block + 2);
+    split_six_bit(bytes_of(block + 4), out.group_scales, out.group_minima);
+    for (int pair = 0; pair < 4; ++pair) split_nibbles<32>(bytes_of(block + 48 + 32 * pair), out.codes + 64 * pair);
+    for (int j = 0; j < 8; ++j)
+        for (int i = 0; i < 32; ++i) out.codes[32 * j + i] |= (bytes_of(block)[16 + i] >> j & 1) << 4;
+}
+
+static constexpr IntegerForm integers{.bits = 5, .scales = ScaleKind::super, .minima = true, .split = &split};
+
 extern const Format q5_k = {
     .name = "q5_k",
     .doc = "5 bits: super-blocks of 256 with 6-bit scales and minima per 32 values",
@@ -65,6 +76,7 @@ extern const Format q5_k = {
     .facts = {.gaussian_relative_rmse = 0.0337},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

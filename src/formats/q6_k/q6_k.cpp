@@ -5,6 +5,7 @@
 // values has 64 bytes of nibbles and 32 bytes of upper bits: value 32 k + i of the half has its low nibble in byte
 // 32 (k % 2) + i (in the high nibble for k >= 2) and its upper two bits in bits 2k and 2k + 1 of byte i.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -59,6 +60,19 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block + 208);
+    std::memcpy(out.group_scales, block + 192, 16);
+    for (int half = 0; half < 2; ++half) {
+        std::uint8_t upper[128], *const codes = out.codes + 128 * half;
+        split_nibbles<64>(bytes_of(block + 64 * half), codes);
+        split_pairs<32>(bytes_of(block + 128 + 32 * half), upper);
+        for (int i = 0; i < 128; ++i) codes[i] |= upper[i] << 4;
+    }
+}
+
+static constexpr IntegerForm integers{.bits = 6, .zero = 32, .group = 16, .scales = ScaleKind::super, .split = &split};
+
 extern const Format q6_k = {
     .name = "q6_k",
     .doc = "6 bits: super-blocks of 256 with an 8-bit scale per 16 values",
@@ -69,6 +83,7 @@ extern const Format q6_k = {
     .facts = {.gaussian_relative_rmse = 0.0164},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

@@ -2,6 +2,7 @@
 //
 // Layout of a block (34 bytes): d, then the 32 codes as signed bytes.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -34,6 +35,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block);
+    for (int i = 0; i < 32; ++i) out.codes[i] = bytes_of(block)[2 + i] ^ 0x80;
+}
+
+static constexpr IntegerForm integers{.bits = 8, .zero = 128, .split = &split};
+
 extern const Format q8_0 = {
     .name = "q8_0",
     .doc = "8 bits: blocks of 32 with one f16 scale; next to lossless",
@@ -44,6 +52,7 @@ extern const Format q8_0 = {
     .facts = {.gaussian_relative_rmse = 0.0047},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

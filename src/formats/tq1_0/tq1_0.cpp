@@ -7,6 +7,7 @@
 // Layout of a block (54 bytes): 32 bytes holding values 32 k + i as digit k of byte i; 16 bytes holding values
 // 160 + 16 k + i; 4 bytes of four digits each (the fifth is zero) holding values 240 + 4 k + i; d.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -66,6 +67,23 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+// Digits take two bits each in a panel: 22 % more bytes than five to a byte, for an unpacking six times shorter. Taking
+// digits apart would cost more time than the bytes saved do.
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block + 52);
+    const auto digits = [](const std::uint8_t* bytes, int n, int count, std::uint8_t* codes) {
+        for (int i = 0; i < n; ++i) {
+            unsigned fraction = bytes[i];
+            for (int k = 0; k < count; ++k, fraction = fraction * 3 & 255) codes[n * k + i] = static_cast<std::uint8_t>(fraction * 3 >> 8);
+        }
+    };
+    digits(bytes_of(block), 32, 5, out.codes);
+    digits(bytes_of(block) + 32, 16, 5, out.codes + 160);
+    digits(bytes_of(block) + 48, 4, 4, out.codes + 240);
+}
+
+static constexpr IntegerForm integers{.bits = 2, .zero = 1, .group = 256, .split = &split};
+
 extern const Format tq1_0 = {
     .name = "tq1_0",
     .doc = "ternary, five values to a byte: blocks of 256 with one f16 scale",
@@ -76,6 +94,7 @@ extern const Format tq1_0 = {
     .facts = {.gaussian_relative_rmse = 0.435},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

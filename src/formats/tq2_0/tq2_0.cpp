@@ -3,6 +3,7 @@
 // Layout of a block (66 bytes): 64 bytes of codes, d. Each half of 128 values has 32 bytes: value 32 k + i of the half is in
 // bits 2k and 2k + 1 of byte i.
 #include "formats/format.h"
+#include "formats/panels.h"
 #include "formats/scale_search.h"
 #include "formats/unpack.h"
 
@@ -43,6 +44,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
     }
 }
 
+static void split(const std::byte* block, BlockIntegers& out) noexcept {
+    out.scale = load_u16(block + 64);
+    for (int half = 0; half < 2; ++half) split_pairs<32>(bytes_of(block + 32 * half), out.codes + 128 * half);
+}
+
+static constexpr IntegerForm integers{.bits = 2, .zero = 1, .group = 256, .split = &split};
+
 extern const Format tq2_0 = {
     .name = "tq2_0",
     .doc = "ternary in 2 bits: blocks of 256 with one f16 scale",
@@ -53,6 +61,7 @@ extern const Format tq2_0 = {
     .facts = {.gaussian_relative_rmse = 0.435},
     .decode = TAILOR_EACH_ISA(decode),
     .encode = &encode,
+    .integers = &integers,
 };
 
 }  // namespace tailor::formats::entries

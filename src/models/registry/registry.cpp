@@ -18,6 +18,11 @@ core::Tensor Weights::find(std::string_view name) const {
     return tensors_.emplace(std::string(name), file_->read(*info)).first->second;
 }
 
+void Weights::forget(std::string_view name) const {
+    if (const auto it = tensors_.find(name); it != tensors_.end()) tensors_.erase(it);
+    if (const files::TensorInfo* const info = file_->find(name)) file_->release(*info);
+}
+
 void Weights::replace(std::string_view name, core::Tensor tensor) {
     const core::Tensor old = find(name);
     if (!old || !(old.shape == tensor.shape)) fail(ErrorKind::bug, "'{}' cannot be replaced by a tensor of shape {}", name, tensor.shape.text());

@@ -13,4 +13,23 @@ extern const cpu::PerIsa<Run> row_kernel;
 /// For many rows of x: decodes panels of weight rows and multiplies them in register tiles.
 extern const cpu::PerIsa<Run> panel_kernel;
 
+// The kernels for weights in panels (formats/panels.h).
+
+/// Integer codes times activations in two signed bytes each (exact) or one (short); level avx512 only.
+extern const cpu::PerIsa<Run> byte_kernel_exact, byte_kernel_short;
+/// Integer codes times activations in 16-bit words.
+extern const cpu::PerIsa<Run> word_kernel;
+/// Single values times activations in f32.
+extern const cpu::PerIsa<Run> float_panel_kernel;
+
+/// How the work of such a kernel is cut.
+struct PanelSchedule {
+    std::int64_t rows_at_once;      ///< rows of x that pass a panel together, at most `most_rows`
+    std::int64_t panels_per_chunk;  ///< of the pool's work
+};
+/// `block_bytes`: what 32 activations of one row take.
+PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t panel_bytes, std::int64_t block_bytes, std::int64_t most_rows) noexcept;
+/// Puts the sums [rows][16] of one panel, plus bias, in their places of the output.
+void write_panel_sums(const Call& call, std::int64_t panel, std::int64_t first_row, std::int64_t rows, const float* sums) noexcept;
+
 }  // namespace tailor::ops::matmul_kernels

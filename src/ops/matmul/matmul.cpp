@@ -1,8 +1,12 @@
 // Matmul: activations times a weight matrix of any number format, y = x W^T + bias.
 //
-// The weights stay packed; every kernel decodes them on the way. Activations and sums are f32, so a kernel computes with
-// exactly the weights the format holds. New kernels (packed layouts, tiles, int8 activations) enter the list below in
-// front of the ones they beat and say in `declines` what they cannot do.
+// The weights stay packed; every kernel decodes them on the way, so it computes with exactly the weights the format holds.
+// Weights in panels (formats/panels.h) have the fast kernels; those in rows, as a file holds them, run at once from there.
+// New kernels enter the list below in front of the ones they beat and say in `declines` what they cannot do.
+#include <algorithm>
+
+#include "formats/panels.h"
+#include "ops/matmul/activations.h"
 #include "ops/matmul/kernels.h"
 #include "ops/support.h"
 
@@ -39,28 +43,80 @@ static Cost cost(const NodeView& node) {
     return streaming_cost(node, 2.0 * static_cast<double>(node.output.shape.elements()) * static_cast<double>(node.inputs[1].shape[1]));
 }
 
+PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t panel_bytes, std::int64_t block_bytes, std::int64_t most_rows) noexcept {
+    // Activations of the rows at hand take half of a 1 MB second-level cache.
+    const std::int64_t row_bytes = std::max<std::int64_t>(1, k * block_bytes / 32);
+    const std::int64_t rows_at_once = std::clamp<std::int64_t>(512 * 1024 / row_bytes, std::min<std::int64_t>(16, most_rows), most_rows);
+    // Few rows: about 64 KB of weights per chunk. Many rows: up to eight panels share the activations in cache.
+    const std::int64_t wanted = rows > 8 ? panels / 8 : 65536 / panel_bytes;
+    return {rows_at_once, std::clamp<std::int64_t>(wanted, 1, 8)};
+}
+
+void write_panel_sums(const Call& call, std::int64_t panel, std::int64_t first_row, std::int64_t rows, const float* sums) noexcept {
+    const std::int64_t width = formats::panel_rows, column = panel * width, count = std::min(width, call.output.shape.width() - column);
+    const float* const bias = call.input(2) ? call.input(2)->row_f32(0) + column : nullptr;
+    for (std::int64_t r = 0; r < rows; ++r) {
+        float* const y = call.output.row_f32(first_row + r) + column;
+        for (std::int64_t j = 0; j < count; ++j) y[j] = sums[r * width + j] + (bias ? bias[j] : 0.0f);
+    }
+}
+
+static std::int64_t scratch_bytes(const NodeView& node) {
+    const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
+    return std::max(activation_bytes(rows, k), rows * k * 4);
+}
+
 static std::vector<Case> cases() {
     std::vector<Case> list;
     for (const formats::Format* format : formats::all()) {
         if (!format->weights) continue;
         const std::int64_t block = format->values_per_block;
-        for (const std::int64_t rows : {1, 3, 4, 5, 13, 37})
-            for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{33, block}, {70, 5 * block + (block == 1 ? 291 : 0)}})
-                list.push_back({.inputs = {f32({rows, k}), {format, {n, k}}, rows % 2 ? f32({n}) : TensorType{}}});
+        for (const core::Layout layout : {core::Layout::rows, core::Layout::panels}) {
+            if (layout == core::Layout::panels && !formats::has_panels(*format)) continue;
+            for (const std::int64_t rows : {1, 3, 4, 5, 13, 37})
+                for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{33, block}, {70, 5 * block + (block == 1 ? 291 : 0)}})
+                    list.push_back({.inputs = {f32({rows, k}), {format, {n, k}, layout}, rows % 2 ? f32({n}) : TensorType{}}});
+            list.push_back({.inputs = {f32({150, 9 * 256}), {format, {40, 9 * 256}, layout}}});
+        }
     }
     list.push_back({.inputs = {f32({2, 3000}), of("f32", {300, 3000})}});
     list.push_back({.inputs = {f32({130, 700}), of("f32", {1, 700})}});
     return list;
 }
 
+static bool in_panels(const NodeView& node) { return node.inputs[1].layout == core::Layout::panels; }
+
+static std::string declines_other_layout(const NodeView& node) {
+    return in_panels(node) ? "" : "made for weights in panels, these are in rows";
+}
+
+static std::string declines_floats(const NodeView& node) {
+    if (!in_panels(node)) return declines_other_layout(node);
+    return node.inputs[1].format->integers ? "" : core::format("{} has no integer codes", node.inputs[1].format->name);
+}
+
+static std::string declines_integers(const NodeView& node) {
+    if (!in_panels(node)) return declines_other_layout(node);
+    return node.inputs[1].format->integers ? core::format("{} has integer codes", node.inputs[1].format->name) : "";
+}
+
+static std::string declines_panels(const NodeView& node) { return in_panels(node) ? "made for weights in rows, these are in panels" : ""; }
+
 static std::string declines_many_rows(const NodeView& node) {
+    if (in_panels(node)) return declines_panels(node);
     const std::int64_t rows = node.inputs[0].shape.rows();
     return rows <= few_rows ? "" : core::format("made for up to {} rows, here are {}", few_rows, rows);
 }
 
+// Rounding blocks of 32 activations to 16 bits: 2e-5 of a sum's size seen for normal numbers.
+constexpr double word_error = 5e-5;
+
 static const Kernel kernels[] = {
+    {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_floats", .doc = "single values in panels times activations in f32", .run = float_panel_kernel, .declines = &declines_integers},
     {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_many_rows},
-    {.name = "panels", .doc = "weight panels decoded once, register tiles over all rows of x", .run = panel_kernel},
+    {.name = "panels", .doc = "weight panels decoded once, register tiles over all rows of x", .run = panel_kernel, .declines = &declines_panels},
 };
 
 }  // namespace tailor::ops::matmul_kernels
@@ -75,6 +131,9 @@ extern const Op matmul = {
     .reference = &matmul_kernels::reference,
     .kernels = matmul_kernels::kernels,
     .cost = &matmul_kernels::cost,
+    .scratch_bytes = &matmul_kernels::scratch_bytes,
+    .weight_input = 1,
+    .panel_inputs = 2,
     .cases = &matmul_kernels::cases,
 };
 }  // namespace tailor::ops::entries

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "formats/panels.h"
 #include "ops/support.h"
 
 namespace tailor::ops {
@@ -64,7 +65,7 @@ void require_f32(const NodeView& node, std::size_t i) {
 
 std::vector<double> row_as_double(const core::Tensor& tensor, std::int64_t i) {
     std::vector<float> values(static_cast<std::size_t>(tensor.shape.width()));
-    tensor.format->decode.at(cpu::Isa::base)(tensor.row(i), values.data(), tensor.shape.width());
+    formats::decode_row(tensor, i, values.data());
     return {values.begin(), values.end()};
 }
 
