@@ -1,0 +1,140 @@
+// What attention costs: prompts and single tokens over KV caches of several formats, for the shape of a 1.1B Llama layer
+// (32 query heads, 4 kv heads, 64 wide) and for the same heads without grouping.
+//
+// Usage: attention [repetitions] [threads]. Times are medians. GMAC/s counts the products that the causal mask leaves: two
+// per key, query head and dimension. The share is of the f32 peak, found by timing register-only fused multiply-adds on as many
+// threads; 16- and 8-bit integer products may exceed it. GB/s counts the keys and values read once per kv head.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "cpu/simd.h"
+#include "formats/registry.h"
+#include "ops/registry.h"
+#include "ops/support.h"
+
+#define TAILOR_THIS_FILE "../bench/operators/attention.cpp"
+#include "cpu/for_each_isa.h"
+
+namespace bench::TAILOR_ISA {
+using namespace tailor::cpu::TAILOR_ISA;
+
+// Eight independent chains of fused multiply-adds, as many as two units of latency four need; returns the products done.
+static double multiply_add(std::int64_t rounds, float* sink) noexcept {
+    const Vector a = broadcast(sink[0]), b = broadcast(sink[1]);
+    Vector s0 = a, s1 = a + 1, s2 = a + 2, s3 = a + 3, s4 = a + 4, s5 = a + 5, s6 = a + 6, s7 = a + 7;
+    for (std::int64_t i = 0; i < rounds; ++i) {
+        s0 = fused(s0, a, b), s1 = fused(s1, a, b), s2 = fused(s2, a, b), s3 = fused(s3, a, b);
+        s4 = fused(s4, a, b), s5 = fused(s5, a, b), s6 = fused(s6, a, b), s7 = fused(s7, a, b);
+    }
+    sink[2] = sum(s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7);
+    return 8.0 * lanes * static_cast<double>(rounds);
+}
+
+}  // namespace bench::TAILOR_ISA
+
+#if defined(TAILOR_ONCE)
+namespace bench {
+
+using namespace tailor;
+using Clock = std::chrono::steady_clock;
+
+static double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+static double peak_products_per_second(core::Pool& pool) {
+    using MultiplyAdd = double (*)(std::int64_t, float*) noexcept;
+    const cpu::PerIsa<MultiplyAdd> functions = TAILOR_EACH_ISA(multiply_add);
+    const MultiplyAdd function = functions.at(cpu::active_isa());
+    std::vector<float> results(static_cast<std::size_t>(pool.threads()));
+    double best = 0;
+    for (int i = 0; i < 5; ++i) {
+        const auto start = Clock::now();
+        pool.run(pool.threads(), [&](std::int64_t, int thread) {
+            float sink[3] = {0.5f, 0.25f, 0};
+            function(4'000'000, sink);
+            results[static_cast<std::size_t>(thread)] = sink[2];
+        });
+        float sink[3] = {0.5f, 0.25f, 0};
+        const double products = pool.threads() * function(1, sink) * 4e6;
+        best = std::max(best, products / seconds_since(start));
+    }
+    if (results[0] == 0) std::puts("");  // the sums are used
+    return best;
+}
+
+struct Shape {
+    std::int64_t heads, kv_heads, head_dim, rows, past;
+    int layers;  // distinct caches, so that decoding does not find its keys in the processor's cache
+};
+
+static void measure(const Shape& shape, const char* kv_format, int repetitions, core::Pool& pool, double peak) {
+    const ops::Op& op = ops::get("attention");
+    const ops::Attributes attributes = {{"heads", shape.heads}, {"kv_heads", shape.kv_heads}, {"scale", 1 / std::sqrt(static_cast<double>(shape.head_dim))}};
+    const std::int64_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim, context = shape.past + shape.rows;
+    const std::vector<ops::TensorType> types = {ops::f32({shape.rows, width}), ops::f32({shape.rows, kv_width}), ops::f32({shape.rows, kv_width})};
+    const formats::Format& format = formats::get(kv_format);
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    std::vector<core::Tensor> inputs;
+    for (const ops::TensorType& type : types) {
+        inputs.push_back(formats::make_tensor(*type.format, type.shape));
+        for (std::int64_t i = 0; i < type.shape.elements(); ++i) inputs.back().row_f32(0)[i] = normal(random);
+    }
+    std::vector<std::vector<core::Tensor>> layers(static_cast<std::size_t>(shape.layers));
+    std::vector<float> row(static_cast<std::size_t>(shape.head_dim));
+    for (auto& states : layers)
+        for (int s = 0; s < 2; ++s) {
+            states.push_back(formats::make_tensor(format, {1, shape.kv_heads, context, shape.head_dim}));
+            if (&states != &layers[0]) {
+                std::memcpy(states.back().data, layers[0][static_cast<std::size_t>(s)].data, static_cast<std::size_t>(formats::tensor_bytes(format, states.back().shape)));
+                continue;
+            }
+            for (std::int64_t r = 0; r < shape.kv_heads * context; ++r) {
+                for (float& v : row) v = normal(random);
+                format.encode(row.data(), nullptr, states.back().row(r), shape.head_dim);
+            }
+        }
+    const core::Tensor output = formats::make_tensor(formats::get("f32"), {shape.rows, width});
+    const std::vector<std::int32_t> sequences(static_cast<std::size_t>(shape.rows), 0);
+    std::vector<std::int32_t> positions;
+    for (std::int64_t r = 0; r < shape.rows; ++r) positions.push_back(static_cast<std::int32_t>(shape.past + r));
+    for (const ops::Kernel& kernel : op.kernels) {
+        if (kernel.declines && !kernel.declines({attributes, types, op.shape({attributes, types, {}})}).empty()) continue;
+        const ops::Run run = kernel.run.at(cpu::active_isa());
+        std::vector<double> times;
+        for (int i = 0; i <= repetitions; ++i) {
+            const auto start = Clock::now();
+            for (auto& states : layers) run({attributes, inputs, output, states, {sequences, positions}, &pool, cpu::active_isa()});
+            if (i) times.push_back(seconds_since(start));
+        }
+        std::nth_element(times.begin(), times.begin() + repetitions / 2, times.end());
+        const double seconds = times[static_cast<std::size_t>(repetitions / 2)], rows = static_cast<double>(shape.rows);
+        const double products = 2.0 * shape.layers * static_cast<double>(width) * (rows * static_cast<double>(shape.past) + rows * (rows + 1) / 2);
+        const double bytes = 2.0 * shape.layers * static_cast<double>(shape.kv_heads * context * format.row_bytes(shape.head_dim));
+        std::printf("%-6s %5lld rows after %5lld, %2lld/%lld heads of %3lld, %-5s %2d layers: %9.3f ms  %6.1f GMAC/s  %5.1f %% of f32  %5.1f GB/s\n", std::string(kernel.name).c_str(),
+                    static_cast<long long>(shape.rows), static_cast<long long>(shape.past), static_cast<long long>(shape.heads), static_cast<long long>(shape.kv_heads),
+                    static_cast<long long>(shape.head_dim), kv_format, shape.layers, seconds * 1e3, products / seconds * 1e-9, 100 * products / seconds / peak, bytes / seconds * 1e-9);
+    }
+}
+
+}  // namespace bench
+
+int main(int argc, char** argv) {
+    using namespace bench;
+    const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 7;
+    core::Pool pool(argc > 2 ? std::atoi(argv[2]) : 0);
+    const double peak = peak_products_per_second(pool);
+    std::printf("%s, %d threads, f32 peak %.1f GMAC/s\n", cpu::name(cpu::active_isa()), pool.threads(), peak * 1e-9);
+    for (const char* format : {"f32", "f16", "q8_0"}) measure({32, 4, 64, 512, 0, 1}, format, repetitions, pool, peak);
+    measure({32, 32, 64, 512, 0, 1}, "f16", repetitions, pool, peak);
+    measure({32, 8, 128, 512, 0, 1}, "f16", repetitions, pool, peak);
+    measure({32, 4, 64, 512, 7680, 1}, "f16", std::max(1, repetitions / 3), pool, peak);
+    for (const char* format : {"f32", "f16", "bf16", "q8_0", "q4_0"}) measure({32, 4, 64, 1, 8191, 22}, format, repetitions, pool, peak);
+    measure({32, 32, 64, 1, 2047, 8}, "q8_0", repetitions, pool, peak);
+    measure({32, 8, 128, 1, 8191, 8}, "q8_0", repetitions, pool, peak);
+    for (const std::int64_t rows : {2, 4, 8, 16}) measure({32, 4, 64, rows, 2048, 4}, "q8_0", repetitions, pool, peak);
+}
+#endif

@@ -1,0 +1,129 @@
+// Causal grouped-query attention over a KV cache.
+//
+// For row r at position p of its sequence, head h with its kv head g = h / (heads / kv_heads):
+//     y[h] = sum over j <= p of softmax_j(scale * q[h] . K[g][j]) V[g][j]
+// New keys and values are first written to the cache (State "k" and "v", laid out [kv_head, context, head_dim], in the
+// session's KV format), then read back, so a row sees the same rounded values whether it came in a prompt or alone.
+// Vaswani et al., 2017, equation 1; grouped queries: Ainslie et al., 2023. The kernels stand in the other files of this
+// folder: blocks of queries against tiles of keys for prompts, and parts of the context in parallel for single rows.
+#include <algorithm>
+#include <cmath>
+
+#include "ops/attention/kernels.h"
+#include "ops/support.h"
+
+namespace tailor::ops::attention_kernels {
+
+static TensorType shape(const NodeView& node) {
+    for (std::size_t i = 0; i < 3; ++i) require_f32(node, i);
+    const std::int64_t heads = node.attributes.integer("heads"), kv_heads = node.attributes.integer("kv_heads");
+    const std::int64_t rows = node.inputs[0].shape.rows(), width = node.inputs[0].shape.width();
+    require(heads > 0 && kv_heads > 0 && heads % kv_heads == 0, core::format("attention: {} heads over {} kv heads", heads, kv_heads), node);
+    require(width % heads == 0, "attention: the width of q must be a multiple of the heads", node);
+    require(node.inputs[1].shape == core::Shape({rows, width / heads * kv_heads}), "attention: k must be [rows, kv_heads * head_dim]", node);
+    require(node.inputs[2].shape.rows() == rows && node.inputs[2].shape.width() % kv_heads == 0, "attention: v must be [rows, kv_heads * value_dim]", node);
+    const std::int64_t value_dim = node.inputs[2].shape.width() / kv_heads;
+    require(width / heads <= most_head_dim && value_dim <= most_head_dim, "attention: heads wider than 512 are not supported", node);
+    return f32({rows, heads * value_dim});
+}
+
+static std::vector<StateType> states(const NodeView& node, const StateOptions& options) {
+    const std::int64_t kv_heads = node.attributes.integer("kv_heads");
+    return {{"k", {kv_heads, options.context, node.inputs[1].shape.width() / kv_heads}},
+            {"v", {kv_heads, options.context, node.inputs[2].shape.width() / kv_heads}}};
+}
+
+static std::vector<double> cache_row(const core::Tensor& cache, std::int64_t sequence, std::int64_t head, std::int64_t position) {
+    return row_as_double(cache, (sequence * cache.shape[1] + head) * cache.shape[2] + position);
+}
+
+static void reference(const Call& call) {
+    const std::int64_t rows = call.inputs[0].shape.rows(), heads = call.attributes.integer("heads"), kv_heads = call.attributes.integer("kv_heads");
+    for (std::int64_t r = 0; r < rows; ++r)
+        for (std::int64_t g = 0; g < kv_heads; ++g) append_head(call, r, g);
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const std::vector<double> q = row_as_double(call.inputs[0], r);
+        const std::int64_t head_dim = static_cast<std::int64_t>(q.size()) / heads, keys = call.batch.positions[static_cast<std::size_t>(r)] + 1;
+        const std::int64_t sequence = call.batch.sequences[static_cast<std::size_t>(r)];
+        std::vector<double> y;
+        for (std::int64_t h = 0; h < heads; ++h) {
+            const std::int64_t kv_head = h / (heads / kv_heads);
+            std::vector<double> scores(static_cast<std::size_t>(keys)), sums(static_cast<std::size_t>(call.states[1].shape[3]));
+            for (std::int64_t j = 0; j < keys; ++j) {
+                const std::vector<double> k = cache_row(call.states[0], sequence, kv_head, j);
+                for (std::int64_t i = 0; i < head_dim; ++i)
+                    scores[static_cast<std::size_t>(j)] += q[static_cast<std::size_t>(h * head_dim + i)] * k[static_cast<std::size_t>(i)];
+                scores[static_cast<std::size_t>(j)] *= call.attributes.real("scale");
+            }
+            const double maximum = *std::max_element(scores.begin(), scores.end());
+            double total = 0;
+            for (double& s : scores) total += s = std::exp(s - maximum);
+            for (std::int64_t j = 0; j < keys; ++j) {
+                const std::vector<double> v = cache_row(call.states[1], sequence, kv_head, j);
+                for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[static_cast<std::size_t>(j)] / total * v[i];
+            }
+            y.insert(y.end(), sums.begin(), sums.end());
+        }
+        store_row(call.output, r, y);
+    }
+}
+
+// Causal attention over the rows themselves; what lies in the cache before them is not known when a plan is made.
+static Cost cost(const NodeView& node) {
+    const auto rows = static_cast<double>(node.inputs[0].shape.rows()), width = static_cast<double>(node.inputs[0].shape.width());
+    return streaming_cost(node, 4 * width * rows * (rows + 1) / 2);
+}
+
+// For caches of fewer bits than f32 the tolerance is five times the usual one: their queries and keys are rounded to 16 bits,
+// which moves a score of normal numbers by 5e-5 (root mean square), and an output by a part of that.
+static Case one_case(std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim, std::int64_t rows, std::int64_t past, std::string_view kv_format) {
+    const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
+    return {.inputs = {f32({rows, heads * head_dim}), f32({rows, kv_heads * head_dim}), f32({rows, kv_heads * head_dim})},
+            .attributes = {{"heads", heads}, {"kv_heads", kv_heads}, {"scale", scale}},
+            .past = past,
+            .context = past + rows + 3,
+            .kv_format = kv_format,
+            .tolerance = kv_format == "f32" ? 2e-5 : 1e-4};
+}
+
+static std::vector<Case> cases() {
+    std::vector<Case> list;
+    using Heads = std::array<std::int64_t, 3>;  // query heads, kv heads, width of a head
+    for (const auto& [heads, kv_heads, head_dim] : {Heads{1, 1, 5}, {6, 2, 40}, {8, 1, 64}, {3, 3, 80}, {10, 2, 128}, {2, 2, 256}})
+        for (const std::int64_t rows : {1, 3, 9, 70})
+            for (const std::int64_t past : {0, 45}) list.push_back(one_case(heads, kv_heads, head_dim, rows, past, "f32"));
+    for (const std::string_view format : {"f16", "bf16", "q8_0", "q4_0", "q5_1"})
+        for (const auto& [heads, kv_heads, head_dim] : {Heads{16, 2, 64}, {3, 3, 96}, {6, 1, 128}, {5, 1, 32}, {1, 1, 512}})
+            for (const auto& [rows, past] : {std::pair<std::int64_t, std::int64_t>{1, 0}, {2, 63}, {33, 20}})
+                list.push_back(one_case(heads, kv_heads, head_dim, rows, past, format));
+    // More query heads to a kv head than one unit of work takes.
+    for (const std::int64_t rows : {1, 5}) list.push_back(one_case(300, 1, 16, rows, 11, "f32"));
+    return list;
+}
+
+static std::string declines_many_rows(const NodeView& node) {
+    const std::int64_t rows = node.inputs[0].shape.rows();
+    return rows <= few_rows ? "" : core::format("made for up to {} rows, here are {}", few_rows, rows);
+}
+
+static const Kernel kernels[] = {
+    {.name = "split", .doc = "parts of the context in parallel for each row, merged in a fixed order", .run = split_kernel, .declines = &declines_many_rows},
+    {.name = "tiled", .doc = "blocks of queries against tiles of keys, 16-bit integer scores, running maximum", .run = tiled_kernel},
+};
+
+}  // namespace tailor::ops::attention_kernels
+
+namespace tailor::ops::entries {
+extern const Op attention = {
+    .name = "attention",
+    .doc = "q [rows, heads * d], k [rows, kv_heads * d], v [rows, kv_heads * e] -> [rows, heads * e]: softmax(scale q K^T) V over the cache",
+    .least_inputs = 3,
+    .most_inputs = 3,
+    .shape = &attention_kernels::shape,
+    .reference = &attention_kernels::reference,
+    .kernels = attention_kernels::kernels,
+    .cost = &attention_kernels::cost,
+    .states = &attention_kernels::states,
+    .cases = &attention_kernels::cases,
+};
+}  // namespace tailor::ops::entries

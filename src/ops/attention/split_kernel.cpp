@@ -1,0 +1,290 @@
+// Attention for a few rows: the context in parts, in parallel.
+//
+// One row has too few heads to keep all threads busy and to hide that some finish early, so the keys of a row are cut into
+// parts, whatever the number of threads. A part gives, per head, its maximum m, total t = sum of 2^(s - m) and weighted
+// sum o; the thread that finishes the last part of a head merges them in the order of the parts:
+//     m = max m_i,  t = sum t_i 2^(m_i - m),  o = sum o_i 2^(m_i - m),  y = o / t,
+// an associative operation, so every cut is right: Dao et al., "Flash-Decoding", 2023; Sanovar et al., "Lean Attention", 2024.
+//
+// Decoding one token reads every key and value once, so memory is the limit if each decoded one serves all the query heads
+// of its kv head. Here keys lie across the vectors, 64 at a time: they are decoded and transposed once per kv head, and the
+// registers hold the products of four heads with them. Caches of 4- and 8-bit blocks are multiplied as integers where the
+// processor can (split_codes.h): decoded to f32, eight heads would need more multiplications than fit in the time of reading.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "cpu/simd.h"
+#include "ops/attention/kernels.h"
+
+#define TAILOR_THIS_FILE "ops/attention/split_kernel.cpp"
+#include "cpu/for_each_isa.h"
+
+namespace tailor::ops::attention_kernels::TAILOR_ISA {
+using namespace cpu::TAILOR_ISA;
+
+namespace split {
+
+#include "ops/attention/vectors.h"
+
+// Keys per tile: four vectors at avx512, whose products with four heads are 16 sums in registers.
+constexpr std::int64_t tile_keys = 64;
+// Vectors of keys, or of value dimensions, in a register tile with four heads: 16 sums at avx512, 8 below it.
+constexpr int vectors = lanes == 16 ? 4 : 2;
+// Heads that one unit handles: a larger group of query heads is cut, and reads its keys more than once.
+constexpr std::int64_t most_heads = 16;
+// A part is at least this long, since each costs a merge and a hand-out (a few microseconds together) ...
+constexpr std::int64_t least_part_keys = 256;
+// ... and a call has about this many units, so that no thread waits long for the last one.
+constexpr std::int64_t units_wanted = 128;
+// Floats for the results of parts on the caller's stack: 512 KB. Where they do not suffice there are fewer parts.
+constexpr std::int64_t partial_capacity = 128 * 1024;
+// Units of (row, slice of heads) that have parts; more of them are plenty of units without parts.
+constexpr std::int64_t most_merges = units_wanted / 2;
+constexpr float no_score = -1e30f;
+constexpr float log2_e = 1.44269504088896341f;
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// How a call is cut: rows x kv heads x slices of their query heads x parts of the context.
+struct Cut {
+    std::int64_t group_heads, slice_heads, slices, parts, part_keys, partial_floats;
+};
+
+/// What one unit computes, for up to most_heads heads.
+struct Running {
+    alignas(64) float sums[most_heads * most_head_dim];  // [head][value dimension, rounded up to a vector]
+    Vector maximum[most_heads], total[most_heads];       // the maximum in every lane; the total spread over the lanes
+};
+
+struct Scratch {
+    alignas(64) float rows[tile_keys * most_head_dim + 64];    // decoded keys or values
+    alignas(64) float keys[most_head_dim * tile_keys];         // [dimension][key]
+    alignas(64) float scores[most_heads * tile_keys];          // [head][key]
+};
+
+/// One row, some heads, some keys.
+struct Unit {
+    std::int64_t row, kv_head, first_head, heads, begin, end;
+};
+
+/// `count` rows of a cache from `position`, as f32: in place when they are f32, else decoded into `buffer`.
+static const float* cache_rows(const core::Tensor& cache, const std::byte* head, std::int64_t position, std::int64_t count, cpu::Isa isa, float* buffer) noexcept {
+    const std::int64_t dim = cache.shape[3];
+    const std::byte* const rows = head + position * cache.format->row_bytes(dim);
+    // A tile that is not whole vectors of rows is copied, so that nothing is read behind the cache.
+    if (cache.format->name == "f32" && count % lanes == 0) return reinterpret_cast<const float*>(rows);
+    std::int64_t i = 0;
+    if (cache.format->name == "f16")
+        for (; i + lanes <= count * dim; i += lanes) store(buffer + i, load_halves(rows + 2 * i));
+    cache.format->decode.at(isa)(rows + i / cache.format->values_per_block * cache.format->bytes_per_block, buffer + i, count * dim - i);
+    return buffer;
+}
+
+/// Rows of the next tile, asked for a few lines at a time between the products of this one: the processor's own prefetching does
+/// not look ahead past a tile's worth of work, and all lines at once would fill its queue of misses.
+struct Ahead {
+    const std::byte* at;
+    const std::byte* end;
+    void step(std::int64_t bytes) noexcept {
+        for (const std::byte* const stop = std::min(end, at + std::min<std::int64_t>(bytes, end - at)); at < stop; at += 64) __builtin_prefetch(at);
+    }
+};
+
+/// scores[h][key] = factor * q[h] . key for H heads and V vectors of keys.
+template <int H, int V>
+static void score(const float* q, std::int64_t dim, const float* keys, float factor, float* scores) noexcept {
+    Vector products[H][V] = {};
+    for (std::int64_t d = 0; d < dim; ++d) {
+        Vector key[V];
+        for (int v = 0; v < V; ++v) key[v] = load(keys + d * tile_keys + v * lanes);
+        for (int h = 0; h < H; ++h) {
+            const Vector query = broadcast(q[h * dim + d]);
+            for (int v = 0; v < V; ++v) products[h][v] = fused(query, key[v], products[h][v]);
+        }
+    }
+    for (int h = 0; h < H; ++h)
+        for (int v = 0; v < V; ++v) store(scores + h * tile_keys + v * lanes, products[h][v] * factor);
+}
+
+/// sums[h] = sums[h] * correction[h] + factor[h] * (sum over keys of weights[h][key] * values[key]), for H heads and V vectors of dimensions.
+template <int H, int V>
+static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const Vector* correction, const Vector* factor, float* sums, std::int64_t sums_stride) noexcept {
+    Vector total[H][V] = {};
+    for (std::int64_t j = 0; j < count; ++j) {
+        Vector value[V];
+        for (int v = 0; v < V; ++v) value[v] = load(values + j * dim + v * lanes);
+        for (int h = 0; h < H; ++h) {
+            const Vector weight = broadcast(weights[h * tile_keys + j]);
+            for (int v = 0; v < V; ++v) total[h][v] = fused(weight, value[v], total[h][v]);
+        }
+    }
+    for (int h = 0; h < H; ++h)
+        for (int v = 0; v < V; ++v) {
+            float* const place = sums + h * sums_stride + v * lanes;
+            store(place, fused(total[h][v], factor[h], load(place) * correction[h]));
+        }
+}
+
+/// Scores of one head become weights relative to the tile's own maximum; the head's maximum and total move on. Returns the
+/// factor of what was summed before; `factor` is that of the tile's weights.
+static Vector weigh(Running& running, std::int64_t h, std::int64_t count, float* scores, Vector& factor) noexcept {
+    for (std::int64_t j = count; j < tile_keys; ++j) scores[j] = no_score;
+    Vector tile_most = load(scores);
+    for (std::int64_t j = lanes; j < tile_keys; j += lanes) tile_most = maximum(tile_most, load(scores + j));
+    tile_most = spread_largest(tile_most);
+    const Vector before = running.maximum[h], most = maximum(tile_most, before), correction = power_of_two(before - most);
+    Vector total = {};
+    for (std::int64_t j = 0; j < tile_keys; j += lanes) {
+        const Vector weight = power_of_two(load(scores + j) - tile_most);
+        store(scores + j, weight);
+        total += weight;
+    }
+    factor = power_of_two(tile_most - most);
+    running.maximum[h] = most, running.total[h] = fused(total, factor, running.total[h] * correction);
+    return correction;
+}
+
+#include "ops/attention/split_codes.h"
+
+using Score = void (*)(const float*, std::int64_t, const float*, float, float*) noexcept;
+using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const Vector*, const Vector*, float*, std::int64_t) noexcept;
+constexpr Score score_of_heads[] = {nullptr, &score<1, vectors>, &score<2, vectors>, &score<3, vectors>, &score<4, vectors>};
+template <int H>
+constexpr AddValues add_to_heads[] = {nullptr, &add_values<H, 1>, &add_values<H, 2>, &add_values<H, std::min(3, vectors)>, &add_values<H, vectors>};
+constexpr const AddValues* add_values_of_heads[] = {nullptr, add_to_heads<1>, add_to_heads<2>, add_to_heads<3>, add_to_heads<4>};
+
+/// One tile of keys and values of a cache in any format.
+static void attend_tile(const Call& call, const Unit& unit, std::int64_t position, std::int64_t count, float factor, Scratch& s, Running& running) noexcept {
+    const core::Tensor &k_cache = call.states[0], &v_cache = call.states[1];
+    const std::int64_t head_dim = k_cache.shape[3], value_dim = v_cache.shape[3], sequence = call.batch.sequences[static_cast<std::size_t>(unit.row)];
+    const float* const keys = cache_rows(k_cache, cache_head(k_cache, sequence, unit.kv_head), position, count, call.isa, s.rows);
+    transpose_into(keys, head_dim, s.keys, tile_keys, round_up(count, lanes), head_dim);
+    const float* const q = call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim;
+    for (std::int64_t h = 0; h < unit.heads; h += 4)
+        for (std::int64_t j = 0; j < count; j += vectors * lanes)
+            score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, s.keys + j, factor, s.scores + h * tile_keys + j);
+    Vector correction[most_heads], tile_factor[most_heads];
+    for (std::int64_t h = 0; h < unit.heads; ++h) correction[h] = weigh(running, h, count, s.scores + h * tile_keys, tile_factor[h]);
+    const float* const values = cache_rows(v_cache, cache_head(v_cache, sequence, unit.kv_head), position, count, call.isa, s.rows);
+    const std::int64_t padded = round_up(value_dim, lanes);
+    for (std::int64_t h = 0; h < unit.heads; h += 4)
+        for (std::int64_t d = 0; d < padded; d += vectors * lanes)
+            add_values_of_heads[std::min<std::int64_t>(4, unit.heads - h)][std::min<std::int64_t>(vectors, (padded - d) / lanes)](
+                s.scores + h * tile_keys, values + d, value_dim, count, correction + h, tile_factor + h, running.sums + h * padded + d, padded);
+}
+
+static void attend_decoded(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
+    Scratch s;
+    for (std::int64_t j = unit.begin; j < unit.end; j += tile_keys) attend_tile(call, unit, j, std::min(tile_keys, unit.end - j), factor, s, running);
+}
+
+#if defined(__x86_64__)
+template <int width>
+static void attend_in_codes(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
+    CodeScratch s;
+    const core::Tensor &k = call.states[0], &v = call.states[1];
+    const std::int64_t head_dim = k.shape[3], value_dim = v.shape[3], sequence = call.batch.sequences[static_cast<std::size_t>(unit.row)];
+    const std::byte *const keys = cache_head(k, sequence, unit.kv_head), *const values = cache_head(v, sequence, unit.kv_head);
+    prepare_queries<width>(call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim, unit.heads, head_dim, factor, code_offset(code_format(k)), s);
+    const std::int64_t key_bytes = k.format->row_bytes(head_dim), value_bytes = v.format->row_bytes(value_dim);
+    for (std::int64_t j = unit.begin; j < unit.end; j += tile_keys) {
+        const std::int64_t count = std::min(tile_keys, unit.end - j), next = j + count, more = std::min(tile_keys, unit.end - next);
+        Ahead keys_ahead{keys + next * key_bytes, keys + (next + more) * key_bytes}, values_ahead{values + next * value_bytes, values + (next + more) * value_bytes};
+        attend_codes<width>(keys + j * key_bytes, code_format(k), head_dim, values + j * value_bytes, code_format(v), value_dim, unit.heads, count, keys_ahead, values_ahead, s, running);
+    }
+}
+
+#endif
+
+template <int width = lanes>
+static void attend(const Call& call, const Unit& unit, Running& running) noexcept {
+    const std::int64_t padded = round_up(call.states[1].shape[3], lanes);
+    std::memset(running.sums, 0, static_cast<std::size_t>(unit.heads * padded) * 4);
+    for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(no_score), running.total[h] = Vector{};
+    const float factor = static_cast<float>(call.attributes.real("scale")) * log2_e;
+#if defined(__x86_64__)
+    if constexpr (width == 16)
+        if (code_format(call.states[0]) != CodeFormat::none && code_format(call.states[1]) != CodeFormat::none) return attend_in_codes<width>(call, unit, factor, running);
+#endif
+    attend_decoded(call, unit, factor, running);
+}
+
+static Cut cut_of(const Call& call) noexcept {
+    const std::int64_t rows = call.inputs[0].shape.rows(), kv_heads = call.states[0].shape[1];
+    std::int64_t keys = 0;
+    for (const std::int32_t position : call.batch.positions) keys = std::max<std::int64_t>(keys, position + 1);
+    Cut cut{};
+    cut.group_heads = call.attributes.integer("heads") / kv_heads;
+    cut.slice_heads = std::min(cut.group_heads, most_heads);
+    cut.slices = (cut.group_heads + cut.slice_heads - 1) / cut.slice_heads;
+    cut.partial_floats = call.states[1].shape[3] + 2;
+    const std::int64_t merges = rows * kv_heads * cut.slices;
+    const std::int64_t room = partial_capacity / (merges * cut.slice_heads * cut.partial_floats);
+    cut.parts = std::max<std::int64_t>(1, std::min({(keys + least_part_keys - 1) / least_part_keys, units_wanted / merges, room}));
+    cut.part_keys = round_up((keys + cut.parts - 1) / cut.parts, tile_keys);
+    return cut;
+}
+
+/// Results of the parts of one (row, slice of heads): [part][head][maximum, total, sums...].
+static void merge(const Call& call, const Cut& cut, const Unit& unit, const float* partials) noexcept {
+    const std::int64_t value_dim = cut.partial_floats - 2, part_stride = cut.slice_heads * cut.partial_floats;
+    for (std::int64_t h = 0; h < unit.heads; ++h) {
+        const float* const first = partials + h * cut.partial_floats;
+        float* const y = call.output.row_f32(unit.row) + (unit.first_head + h) * value_dim;
+        float most = first[0], total = 0;
+        for (std::int64_t p = 1; p < cut.parts; ++p) most = std::max(most, first[p * part_stride]);
+        std::memset(y, 0, static_cast<std::size_t>(value_dim) * 4);
+        for (std::int64_t p = 0; p < cut.parts; ++p) {
+            const float* const part = first + p * part_stride;
+            const float factor = std::exp2(part[0] - most);
+            total += part[1] * factor;
+            for (std::int64_t d = 0; d < value_dim; ++d) y[d] += part[2 + d] * factor;
+        }
+        for (std::int64_t d = 0; d < value_dim; ++d) y[d] /= total;
+    }
+}
+
+/// One unit; the one that finishes last among the parts of a (row, slice of heads) merges them.
+static void attend_part(const Call& call, const Cut& cut, std::int64_t chunk, float* partials, std::atomic<std::int32_t>* parts_left) noexcept {
+    const std::int64_t part = chunk % cut.parts, merge_index = chunk / cut.parts, slice = merge_index % cut.slices;
+    const std::int64_t kv_heads = call.states[0].shape[1], kv_head = merge_index / cut.slices % kv_heads, row = merge_index / cut.slices / kv_heads;
+    const std::int64_t keys = call.batch.positions[static_cast<std::size_t>(row)] + 1, first_head = slice * cut.slice_heads;
+    const Unit unit{row, kv_head, kv_head * cut.group_heads + first_head, std::min(cut.slice_heads, cut.group_heads - first_head),
+                    std::min(keys, part * cut.part_keys), std::min(keys, (part + 1) * cut.part_keys)};
+    Running running;
+    attend(call, unit, running);
+    const std::int64_t value_dim = cut.partial_floats - 2, padded = round_up(value_dim, lanes);
+    float* const own = partials + merge_index * cut.parts * cut.slice_heads * cut.partial_floats;
+    for (std::int64_t h = 0; h < unit.heads; ++h) {
+        const float total = sum(running.total[h]);
+        float* const y = cut.parts == 1 ? call.output.row_f32(row) + (unit.first_head + h) * value_dim : own + (part * cut.slice_heads + h) * cut.partial_floats + 2;
+        if (cut.parts > 1) y[-2] = running.maximum[h][0], y[-1] = total;
+        const float divisor = cut.parts > 1 ? 1.0f : total;
+        for (std::int64_t d = 0; d < value_dim; ++d) y[d] = running.sums[h * padded + d] / divisor;
+    }
+    if (cut.parts > 1 && parts_left[merge_index].fetch_sub(1, std::memory_order_acq_rel) == 1) merge(call, cut, unit, own);
+}
+
+}  // namespace split
+
+static void run(const Call& call) noexcept {
+    append(call);
+    const split::Cut cut = split::cut_of(call);
+    const std::int64_t merges = call.inputs[0].shape.rows() * call.states[0].shape[1] * cut.slices;
+    alignas(64) float partials[split::partial_capacity];
+    std::atomic<std::int32_t> parts_left[split::most_merges];
+    if (cut.parts > 1)
+        for (std::int64_t i = 0; i < merges; ++i) parts_left[i].store(static_cast<std::int32_t>(cut.parts), std::memory_order_relaxed);
+    call.pool->run(merges * cut.parts, [&](std::int64_t c, int) { split::attend_part(call, cut, c, partials, parts_left); });
+}
+
+}  // namespace tailor::ops::attention_kernels::TAILOR_ISA
+
+#if defined(TAILOR_ONCE)
+namespace tailor::ops::attention_kernels {
+const cpu::PerIsa<Run> split_kernel = TAILOR_EACH_ISA(run);
+}
+#endif
