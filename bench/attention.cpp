@@ -1,7 +1,7 @@
 // What attention costs: prompts and single tokens over KV caches of several formats, for the shape of a 1.1B Llama layer
 // (32 query heads, 4 kv heads, 64 wide) and for the same heads without grouping.
 //
-// Usage: attention [repetitions] [threads]. Times are medians. GMAC/s counts the products that the causal mask leaves: two
+// Usage: bench_attention [repetitions] [threads]. Times are medians. GMAC/s counts the products that the causal mask leaves: two
 // per key, query head and dimension. The share is of the f32 peak, found by timing register-only fused multiply-adds on as many
 // threads; 16- and 8-bit integer products may exceed it. GB/s counts the keys and values read once per kv head.
 #include <algorithm>
@@ -16,7 +16,7 @@
 #include "ops/registry.h"
 #include "ops/support.h"
 
-#define TAILOR_THIS_FILE "../bench/operators/attention.cpp"
+#define TAILOR_THIS_FILE "../bench/attention.cpp"
 #include "cpu/for_each_isa.h"
 
 namespace bench::TAILOR_ISA {

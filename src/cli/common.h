@@ -21,6 +21,7 @@ struct ModelOptions {
     std::int64_t batch = 512;
     std::string kv_format = "f32";
     bool no_pack = false;
+    bool fast = false;
 
     void add(Options& options);
     std::shared_ptr<run::LanguageModel> open() const;

@@ -42,9 +42,10 @@ void Plan::choose_kernel(Step& step) {
     if (options_.use_reference) return;
     for (const ops::Kernel& kernel : node.op->kernels) {
         const ops::Run run = kernel.run.at(options_.isa);
-        const std::string reason = !run                  ? core::format("needs more than {}", cpu::name(options_.isa))
-                                   : kernel.declines ? kernel.declines({node.attributes, types, node.type})
-                                                     : std::string();
+        std::string reason;
+        if (!run) reason = core::format("needs more than {}", cpu::name(options_.isa));
+        else if (kernel.error > options_.most_error) reason = core::format("adds an error of {}, at most {} was asked for", kernel.error, options_.most_error);
+        else if (kernel.declines) reason = kernel.declines({node.attributes, types, node.type});
         if (reason.empty()) {
             step.run = run, step.kernel = &kernel;
             return;

@@ -19,6 +19,7 @@ struct PlanOptions {
     cpu::Isa isa = cpu::Isa::base;  ///< highest level to use
     bool use_reference = false;     ///< every node by its double-precision definition
     ops::StateOptions state;        ///< context of the states
+    double most_error = 1;          ///< kernels that add more than this by design decline (ops::Kernel::error)
 };
 
 /// A kernel that differs from its reference, as found by run_checked().

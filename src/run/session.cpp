@@ -99,7 +99,7 @@ graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
     if (plans_.size() == most_plans)
         plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const Planned& a, const Planned& b) { return a.last_used < b.last_used; }));
     auto made = std::make_unique<graph::Plan>(models::build(model_->family(), weights_, rows, wanted), pool_,
-                                              graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}});
+                                              graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}, options_.fast ? 2e-2 : 1e-4});
     grow_arena(made->arena_bytes());
     bind(*made);
     plans_.push_back({rows, wanted, std::move(made), ++uses_});

@@ -20,6 +20,7 @@ struct SessionOptions {
     std::string kv_format = "f32";
     cpu::Isa isa = cpu::active_isa();
     bool use_reference = false;  ///< every node by its double-precision definition: slow
+    bool fast = false;           ///< also kernels that add an error of up to 2 % of the largest value of their result
     bool pack = true;            ///< put weights in panels before the first step; else they run from the file as they are
 };
 
