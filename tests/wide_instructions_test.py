@@ -20,18 +20,19 @@ LEVELS = ("base", "avx2", "avx512", "beyond avx512")
 # Functions with a target attribute of their own, called after a check of their own.
 OWN_TARGETS = re.compile(r"tailor::measure::\(anonymous namespace\)::(int8_dot|bf16_dot|start_tiles|finish_tiles|bf16_tiles|int8_tiles)\(")
 OF_AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]\b|\{1to\d+\}")
-OF_BEYOND = re.compile(r"%tmm|^(vdpbf16ps|vcvtne2?ps2bf16|tile|ldtilecfg|sttilecfg|tdp|vp(erm[it]2?b|multishiftqb|expand[bw]|compress[bw]|sh[lr]dv?[wdq]|opcnt[bw])\b)|ph\b")
+OF_BEYOND = re.compile(r"^(tile\w+|tdp\w+|ldtilecfg|sttilecfg|vdpbf16ps|vcvtne2?ps2bf16|v\w+(?<!2)ph|"
+                       r"vp(erm([it]2)?b|multishiftqb|expand[bw]|compress[bw]|sh[lr]dv?[wdq]|opcnt[bwdq]))$")
 # VEX and EVEX mnemonics begin with v; the others are general-purpose instructions of BMI, BMI2, LZCNT and MOVBE.
-OF_AVX2 = re.compile(r"^v(?!err|erw|m)|^vm(?!call|clear|launch|ptr|resume|run|load|save|xo)|^(andn|bextr|blsi|blsmsk|blsr|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx)[lq]?\b")
+OF_AVX2 = re.compile(r"^v(?!err$|erw$|m(call|clear|launch|load|ptr|read|resume|run|save|write|xo))"
+                     r"|^(andn|bextr|blsi|blsmsk|blsr|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx)[wlq]?$")
 
 
 def needs(instruction):
     """The lowest level that has an instruction (`mnemonic operands`, as objdump writes it)."""
     mnemonic = instruction.split(None, 1)[0]
-    if mnemonic.startswith("v") or mnemonic.startswith(("t", "ldt", "st")):
-        if OF_BEYOND.search(instruction if "%tmm" in instruction else mnemonic):
-            return BEYOND
-    if mnemonic.startswith(("v", "k")) and OF_AVX512.search(instruction):
+    if OF_BEYOND.match(mnemonic):
+        return BEYOND
+    if mnemonic[0] in "vk" and OF_AVX512.search(instruction):
         return AVX512
     return AVX2 if OF_AVX2.search(mnemonic) else BASE
 
@@ -105,7 +106,7 @@ class Planted(unittest.TestCase):
                 ("mulps  %xmm1,%xmm0", BASE), ("pshufb %xmm1,%xmm0", BASE), ("popcnt %rax,%rax", BASE), ("rep bsf %eax,%eax", BASE),
                 ("verr   %ax", BASE), ("test   %eax,%eax", BASE), ("std", BASE), ("xgetbv", BASE), ("movups %xmm0,(%rax)", BASE),
                 ("vmulps %xmm1,%xmm0,%xmm0", AVX2), ("vmovups %ymm0,(%rax)", AVX2), ("vmovd  %eax,%xmm0", AVX2), ("vzeroupper", AVX2),
-                ("shlx   %rax,%rbx,%rcx", AVX2), ("andn   %eax,%ebx,%ecx", AVX2), ("lzcnt  %eax,%eax", AVX2), ("vcvtph2ps %xmm0,%ymm0", AVX2),
+                ("shlx   %rax,%rbx,%rcx", AVX2), ("andn   %eax,%ebx,%ecx", AVX2), ("lzcnt  %eax,%eax", AVX2), ("vcvtph2ps %xmm0,%ymm0", AVX2), ("vcvtps2ph $0,%ymm0,%xmm0", AVX2), ("vmovmskps %ymm0,%eax", AVX2),
                 ("vcvtdq2ps %ymm0,%ymm0", AVX2), ("vgatherdps %ymm1,(%rax,%ymm2,1),%ymm0", AVX2), ("vfmadd213ps %ymm0,%ymm1,%ymm2", AVX2),
                 ("vmovups %ymm17,(%rax)", AVX512), ("vpdpwssd %zmm1,%zmm2,%zmm3", AVX512), ("kmovw  %eax,%k1", AVX512),
                 ("vmulps (%rax){1to8},%ymm1,%ymm0", AVX512), ("vmovups (%rax),%ymm1{%k1}{z}", AVX512),

@@ -55,32 +55,42 @@ static void unpack_piece(const std::byte* codes, std::int64_t blocks, Bytes numb
 
 template <int rows, int groups, bool minima>
 static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int64_t blocks, const Activations& x, std::int64_t first_row, float* sums) noexcept {
-    constexpr std::int64_t pairs = block_pairs / groups;
-    for (std::int64_t b = 0; b < blocks; ++b) {
-        const std::int64_t cell = (first_block + b) * x.rows + first_row;
-        for (int g = 0; g < groups; ++g) {
-            const std::byte* const words = piece.words + (b * block_pairs + g * pairs) * panel_rows * 4;
-            const std::byte* const values = x.values + cell * 64 + g * pairs * 4;
+    constexpr std::int64_t pairs = block_pairs / groups, fields = minima ? 2 : 1;
+    const std::int64_t all_rows = x.rows;
+    const float *const all_scales = x.scales, *const all_sums = x.sums;
+    const std::byte *words = piece.words, *const all_values = x.values;
+    const float* scales = piece.scales;
+    for (std::int64_t b = first_block; b < first_block + blocks; ++b) {
+        const std::int64_t cell = b * all_rows + first_row;
+        const std::byte* values = all_values + cell * 64;
+        Vector block[rows][parts] = {};
+        for (int g = 0; g < groups; ++g, values += pairs * 4, scales += panel_rows * fields) {
             Integers totals[rows][parts] = {};
-            for (std::int64_t i = 0; i < pairs; ++i) {
+            for (std::int64_t i = 0; i < pairs; ++i, words += panel_rows * 4) {
                 Bytes w[parts];
-                for (int part = 0; part < parts; ++part) w[part] = load_bytes(words + (i * panel_rows + part * lanes) * 4);
+                for (int part = 0; part < parts; ++part) w[part] = load_bytes(words + part * lanes * 4);
                 for (int r = 0; r < rows; ++r) {
                     const Integers value = broadcast_word(values + r * 64 + i * 4);
                     for (int part = 0; part < parts; ++part) totals[r][part] = dot_words(totals[r][part], w[part], value);
                 }
             }
-            const std::int64_t group = b * groups + g, place = ((first_block + b) * groups + g) * x.rows + first_row;
             for (int r = 0; r < rows; ++r)
                 for (int part = 0; part < parts; ++part) {
-                    float* const sum = sums + r * panel_rows + part * lanes;
-                    const float* const at = piece.scales + group * panel_rows * (minima ? 2 : 1) + part * lanes;
-                    const Vector scale = load(at) * x.scales[cell + r];
-                    Vector total = fused(to_floats(totals[r][part]), scale, load(sum));
-                    if constexpr (minima) total = fused(load(at + panel_rows), broadcast(x.sums[place + r]), total);
-                    store(sum, total);
+                    const Vector total = to_floats(totals[r][part]), scale = load(scales + part * lanes);
+                    block[r][part] = g == 0 ? total * scale : fused(total, scale, block[r][part]);
                 }
         }
+        for (int r = 0; r < rows; ++r)
+            for (int part = 0; part < parts; ++part) {
+                float* const sum = sums + r * panel_rows + part * lanes;
+                Vector total = fused(block[r][part], broadcast(all_scales[cell + r]), load(sum));
+                if constexpr (minima)
+                    for (int g = 0; g < groups; ++g) {
+                        const Vector minimum = load(scales + (g - groups) * panel_rows * fields + panel_rows + part * lanes);
+                        total = fused(minimum, broadcast(all_sums[(b * groups + g) * all_rows + first_row + r]), total);
+                    }
+                store(sum, total);
+            }
     }
 }
 
