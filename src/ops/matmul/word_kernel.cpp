@@ -29,8 +29,9 @@ constexpr std::int64_t block_pairs = block_values / 2;
 constexpr std::int64_t prefetch_bytes = 2048;
 // Rows whose sums are kept in cache while a panel passes: 8 KB.
 constexpr std::int64_t most_rows = 128;
-// Rows of a register tile: sixteen registers hold eight sums beside operands, thirty-two hold more.
-constexpr int tile_rows = lanes == 4 ? 2 : lanes == 8 ? 4 : 12;
+// Rows of a register tile. Sixteen registers hold twelve sums, two operands and a broadcast; four rows instead of six cost
+// nothing for groups of 32 and a third for groups of 16 (avx2).
+constexpr int tile_rows = lanes == 4 ? 2 : lanes == 8 ? 6 : 12;
 
 /// 256 columns of a panel taken apart.
 struct Piece {
