@@ -1,10 +1,11 @@
 // tailor bench: tokens per second, beside what this machine could do at most.
 //
 // Two kinds of tests, named as the field names them: pp512 evaluates a prompt of 512 tokens, tg128 writes 128 tokens one by
-// one; both start from an empty context, with pseudo-random ids. Every repetition is timed on its own after a warm-up.
-// The bounds are those of the roofline model: a prompt cannot be faster than its multiply-adds at the peak rate of f32
-// vectors, in which the kernels compute; a token cannot be faster than its weights and cached keys and values come from
-// memory. Both are measured in the same run; a peak seen earlier on this machine counts too, bandwidth only as it is now.
+// one; both start from an empty context, with pseudo-random ids. tg128x8 writes 128 tokens for each of eight sequences
+// together; tg128@8192 writes them behind 8,192 tokens of context. Every repetition is timed on its own after a warm-up.
+// The bounds are those of the roofline model: a step cannot be faster than its multiply-adds at the peak rates of the units
+// that its kernels multiply with, nor than its weights and cached keys and values come from memory. Both are measured in the
+// same run; a peak seen earlier on this machine counts too, bandwidth only as it is now.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -24,7 +25,8 @@ namespace tailor::cli::bench_command {
 struct Settings {
     ModelOptions model;
     std::string shape, format = "q4_k", output = "markdown";
-    std::vector<std::int32_t> prompts{512}, writes{128};
+    std::vector<std::int32_t> prompts{512}, writes{128}, sequences{1};
+    std::int64_t depth = 0;
     std::int64_t repetitions = 5;
     bool no_limits = false;
 };
@@ -37,6 +39,8 @@ static void declare(Options& options, Settings& s) {
     options.add("--format", s.format, "number format of the synthetic model");
     options.add("-p,--prompt-tokens", s.prompts, "lengths of prompts to evaluate, 128,512; 0: none (default 512)");
     options.add("-n,--predict", s.writes, "numbers of tokens to write, 32,128; 0: none (default 128)");
+    options.add("-s,--sequences", s.sequences, "numbers of sequences that write together, 1,8,32 (default 1)");
+    options.add("-d,--depth", s.depth, "tokens of context that stand before those written");
     options.add("-r,--repetitions", s.repetitions, "how often each test is timed");
     options.add("-o,--output", s.output, "markdown, csv or json");
     options.flag("--no-limits", s.no_limits, "do not measure the machine's limits (saves 4 s)");
@@ -44,8 +48,13 @@ static void declare(Options& options, Settings& s) {
 
 struct Test {
     bool writes;  ///< tg, else pp
-    std::int64_t tokens;
-    std::string name() const { return (writes ? "tg" : "pp") + std::to_string(tokens); }
+    std::int64_t tokens;         ///< of each sequence
+    std::int64_t sequences = 1;  ///< that write together
+    std::int64_t depth = 0;      ///< tokens before them, not timed
+    std::string name() const {
+        return (writes ? "tg" : "pp") + std::to_string(tokens) + (sequences > 1 ? "x" + std::to_string(sequences) : "") +
+               (depth > 0 ? "@" + std::to_string(depth) : "");
+    }
 };
 
 struct Result {
@@ -63,15 +72,25 @@ static std::vector<text::TokenId> random_ids(std::int64_t count, std::int64_t vo
     return ids;
 }
 
+// Fills the contexts up to the depth of the test.
+static void prepare(run::Session& session, const Test& test) {
+    const std::vector<text::TokenId> ids = random_ids(test.depth, session.model().facts().vocabulary);
+    for (std::int64_t slot = 0; slot < test.sequences; ++slot) {
+        session.reset(slot);
+        if (!ids.empty()) session.prefill(ids, slot);
+    }
+}
+
 static void evaluate(run::Session& session, const Test& test, std::span<const text::TokenId> ids) {
-    session.reset();
     if (!test.writes) {
         session.prefill(ids);
         return;
     }
+    std::vector<text::TokenId> step(static_cast<std::size_t>(test.sequences));
     for (std::size_t i = 0; i < ids.size(); ++i) {
         core::check_interrupt();
-        session.evaluate(ids.subspan(i, 1));
+        for (std::size_t s = 0; s < step.size(); ++s) step[s] = ids[(i + s) % ids.size()];
+        session.evaluate_slots(step);
     }
 }
 
@@ -90,19 +109,36 @@ static double weight_bytes(const graph::Graph& graph) {
     return bytes;
 }
 
+struct Peak {
+    ops::Unit unit;
+    const char* name;
+    double measure::MachineLimits::*rate;
+};
+static constexpr Peak peaks[] = {{ops::Unit::vector_f32, "f32 vector peak", &measure::MachineLimits::vector_flops_per_second},
+                                 {ops::Unit::vector_int16, "int16 vector peak", &measure::MachineLimits::vector_int16_ops_per_second},
+                                 {ops::Unit::vector_int8, "int8 vector peak", &measure::MachineLimits::vector_int8_ops_per_second},
+                                 {ops::Unit::tile_bf16, "bf16 tile peak", &measure::MachineLimits::tile_bf16_flops_per_second},
+                                 {ops::Unit::tile_int8, "int8 tile peak", &measure::MachineLimits::tile_int8_ops_per_second}};
+
 // The bound of a test on this machine.
 static void set_limit(Result& result, run::Session& session, const measure::MachineLimits& machine) {
-    if (!result.test.writes) {
-        const std::int64_t rows = std::min(result.test.tokens, session.options().batch);
-        const double flops_per_token = session.plan(rows, 1).cost().flops / static_cast<double>(rows);
-        result.limit = machine.vector_flops_per_second / flops_per_token, result.limit_by = "f32 vector peak";
-        return;
+    const Test& test = result.test;
+    const std::int64_t rows = test.writes ? test.sequences : std::min(test.tokens, session.options().batch);
+    const graph::Plan& plan = session.plan(rows, test.writes ? rows : 1);
+    double seconds = 0, largest = 0;
+    for (const Peak& peak : peaks) {
+        const double flops = plan.cost(peak.unit).flops;
+        if (flops == 0) continue;
+        seconds += flops / (machine.*peak.rate);
+        if (flops > largest) largest = flops, result.limit_by = peak.name;
     }
-    // On average half of the tokens stand in the cache.
-    const double share = static_cast<double>(result.test.tokens) / 2 / static_cast<double>(session.context());
-    const double bytes = weight_bytes(session.plan(1, 1).graph()) + share * static_cast<double>(session.state_bytes());
-    if (bytes < static_cast<double>(machine.l3_bytes)) result.limit_by = "none: what a token reads fits in the last-level cache";
-    else result.limit = machine.read_bytes_per_second / bytes, result.limit_by = "memory bandwidth";
+    // On average half of the tokens written stand in the cache.
+    const double share = (static_cast<double>(test.depth) + static_cast<double>(test.tokens) / 2) / static_cast<double>(session.context());
+    const double bytes = weight_bytes(plan.graph()) + (test.writes ? share * static_cast<double>(session.state_bytes()) : 0);
+    const double reading = bytes / machine.read_bytes_per_second;
+    if (bytes >= static_cast<double>(machine.l3_bytes) && reading > seconds) seconds = reading, result.limit_by = "memory bandwidth";
+    else if (test.writes && test.sequences == 1) return void(result.limit_by = "none: what a token reads fits in the last-level cache");
+    result.limit = static_cast<double>(rows) / seconds;
 }
 
 static Result time_test(const Test& test, run::Session& session, std::int64_t repetitions, ProgressLine& line, std::int64_t& done,
@@ -110,20 +146,22 @@ static Result time_test(const Test& test, run::Session& session, std::int64_t re
     const std::vector<text::TokenId> ids = random_ids(test.tokens, session.model().facts().vocabulary);
     // Writing needs only a few tokens to touch all weights once; a prompt is run whole, for its plans and its arena.
     constexpr std::size_t warm_tokens = 4;
+    prepare(session, test);
     evaluate(session, test, test.writes ? std::span(ids).first(std::min(warm_tokens, ids.size())) : std::span(ids));
     Result result{test};
     measure::EnergyMeter energy;
     double joules = 0;
     for (std::int64_t r = 0; r < repetitions; ++r) {
+        prepare(session, test);
         energy.start();
         const auto start = std::chrono::steady_clock::now();
         evaluate(session, test, ids);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         joules += energy.joules().value_or(0);
-        result.rates.push_back(static_cast<double>(test.tokens) / seconds);
+        result.rates.push_back(static_cast<double>(test.tokens * test.sequences) / seconds);
         line.update(++done, total);
     }
-    result.joules_per_token = joules / static_cast<double>(repetitions * test.tokens);
+    result.joules_per_token = joules / static_cast<double>(repetitions * test.tokens * test.sequences);
     return result;
 }
 
@@ -143,7 +181,7 @@ static core::Json row_json(const Result& r, const Settings& s, const run::Sessio
     j.set("limit_by", r.limit_by.empty() ? core::Json() : core::Json(r.limit_by));
     j.set("model", s.shape.empty() ? model.file().path() : s.shape).set("family", model.family().name).set("format", main_format(model));
     j.set("parameters", model.facts().parameters).set("bytes", model.facts().weight_bytes).set("threads", threads);
-    j.set("isa", cpu::name(session.options().isa)).set("processor", processor).set("batch", session.options().batch);
+    j.set("isa", cpu::name(session.options().isa)).set("processor", processor).set("batch", session.options().batch).set("fast", session.options().fast).set("packed", session.options().pack);
     j.set("kv_format", session.options().kv_format).set("state_bytes", session.state_bytes()).set("arena_bytes", session.arena_bytes());
     j.set("joules_per_token", r.joules_per_token > 0 ? core::Json(r.joules_per_token) : core::Json());
     return j.set("samples", core::Json::array(r.rates));
@@ -194,6 +232,8 @@ static void check(const Settings& s) {
     fail_unless(s.output == "markdown" || s.output == "csv" || s.output == "json", "-o is markdown, csv or json, not '" + s.output + "'");
     fail_unless(s.repetitions >= 1, "-r must be at least 1");
     fail_unless(s.shape.empty() || s.model.model.empty(), "give a model or --shape, not both");
+    fail_unless(s.depth >= 0, "--depth must not be negative");
+    for (const std::int32_t n : s.sequences) fail_unless(n >= 1, "-s must be at least 1");
     for (const auto& lengths : {s.prompts, s.writes})
         for (const std::int32_t length : lengths) fail_unless(length >= 0, "lengths of -p and -n must not be negative");
 }
@@ -212,12 +252,16 @@ static void run(Options& options) {
     for (const std::int32_t n : s.prompts)
         if (n > 0) tests.push_back({false, n});
     for (const std::int32_t n : s.writes)
-        if (n > 0) tests.push_back({true, n});
+        for (const std::int32_t sequences : s.sequences)
+            if (n > 0) tests.push_back({true, n, sequences, s.depth});
     if (tests.empty()) core::fail(core::ErrorKind::usage, "there is nothing to time: -p and -n are both 0");
     core::Pool pool(checked_threads(s.model.threads));
     const std::shared_ptr<run::LanguageModel> model = open(s);
     run::SessionOptions wanted = s.model.session();
-    for (const Test& test : tests) wanted.context = std::max(wanted.context, test.tokens);
+    for (const Test& test : tests) {
+        wanted.context = std::max(wanted.context, test.depth + test.tokens);
+        wanted.slots = std::max(wanted.slots, test.sequences);
+    }
     run::Session session(model, pool, wanted);
     std::optional<measure::MachineLimits> machine;
     if (!s.no_limits) {
@@ -237,8 +281,9 @@ static void run(Options& options) {
     if (options.json() || s.output == "json") print_json(rows);
     else print(s.output == "csv" ? csv(rows) : markdown(rows));
     if (machine && !options.json() && s.output == "markdown")
-        print(core::format("\n{}, {} threads: reads {:.1f} GB/s, f32 vectors {:.0f} GFLOP/s\n", machine->processor, machine->threads,
-                           machine->read_bytes_per_second * 1e-9, machine->vector_flops_per_second * 1e-9));
+        print(core::format("\n{}, {} threads: reads {:.1f} GB/s, f32 vectors {:.0f} GFLOP/s, int16 vectors {:.0f} GOP/s\n", machine->processor,
+                           machine->threads, machine->read_bytes_per_second * 1e-9, machine->vector_flops_per_second * 1e-9,
+                           machine->vector_int16_ops_per_second * 1e-9));
 }
 
 }  // namespace tailor::cli::bench_command
@@ -250,6 +295,8 @@ extern const Command bench = {
     .examples = "tailor bench model.gguf\n"
                 "tailor bench model.gguf -p 128,512 -n 64 -t 2 -r 3 --json\n"
                 "tailor bench --shape llama-1.1b --format q8_0 -p 512 -n 128\n"
+                "tailor bench model.gguf -p 0 -n 64 -s 1,8,32 --fast\n"
+                "tailor bench model.gguf -p 8192 -n 32 -d 8192 --kv q8_0\n"
                 "tailor bench model.gguf -p 0 -n 128 -o csv --no-limits",
     .run = &bench_command::run,
     .place = 40,

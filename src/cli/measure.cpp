@@ -17,6 +17,7 @@ static void print_report(const measure::MachineLimits& m, const measure::Store& 
         {"caches", core::format("L1 {}, L2 {}, L3 {}", cache(m.l1_bytes), cache(m.l2_bytes), cache(m.l3_bytes))},
         {"reading memory", rate(m.read_bytes_per_second, 1e9, "GB/s") + core::format(", spread {:.1f} %", 100 * m.read_spread)},
         {"f32 vectors", rate(m.vector_flops_per_second, 1e9, "GFLOP/s")},
+        {"int16 vectors", rate(m.vector_int16_ops_per_second, 1e9, "GOP/s")},
         {"int8 vectors", rate(m.vector_int8_ops_per_second, 1e9, "GOP/s")},
         {"bf16 vectors", rate(m.vector_bf16_flops_per_second, 1e9, "GFLOP/s")},
         {"bf16 tiles", rate(m.tile_bf16_flops_per_second, 1e9, "GFLOP/s")},
@@ -33,7 +34,7 @@ static void run(Options& options) {
     double seconds = 0.3;
     bool clear = false;
     options.add("-t,--threads", threads, "threads; 0: one per core");
-    options.add("--seconds", seconds, "how long each of the six tests runs");
+    options.add("--seconds", seconds, "how long each of the seven tests runs");
     options.flag("--clear", clear, "forget all stored measurements, then stop");
     options.parse();
     if (!(seconds > 0 && seconds <= 60)) core::fail(core::ErrorKind::usage, "--seconds must be above 0 and at most 60, not {}", seconds);

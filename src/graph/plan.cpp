@@ -253,14 +253,26 @@ std::string Plan::explain() const {
     return core::table(rows);
 }
 
+ops::Cost Plan::cost_of(const Step& step) const {
+    const Node& node = graph_.node(step.value);
+    const std::vector<ops::TensorType> types = graph_.input_types(node);
+    return node.op->cost({node.attributes, types, node.type});
+}
+
+static void add(ops::Cost& total, const ops::Cost& cost) {
+    total.flops += cost.flops, total.bytes_read += cost.bytes_read, total.bytes_written += cost.bytes_written;
+}
+
 ops::Cost Plan::cost() const {
     ops::Cost total;
-    for (const Step& step : steps_) {
-        const Node& node = graph_.node(step.value);
-        const std::vector<ops::TensorType> types = graph_.input_types(node);
-        const ops::Cost cost = node.op->cost({node.attributes, types, node.type});
-        total.flops += cost.flops, total.bytes_read += cost.bytes_read, total.bytes_written += cost.bytes_written;
-    }
+    for (const Step& step : steps_) add(total, cost_of(step));
+    return total;
+}
+
+ops::Cost Plan::cost(ops::Unit unit) const {
+    ops::Cost total;
+    for (const Step& step : steps_)
+        if ((step.kernel ? step.kernel->unit : ops::Unit::vector_f32) == unit) add(total, cost_of(step));
     return total;
 }
 

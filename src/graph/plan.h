@@ -76,8 +76,9 @@ class Plan {
     std::string explain() const;
     core::Json explain_json() const;
 
-    /// Work of one run, summed over the nodes.
+    /// Work of one run, summed over the nodes; of all of them, or of those whose kernel multiplies in `unit`.
     ops::Cost cost() const;
+    ops::Cost cost(ops::Unit unit) const;
 
   private:
     struct Step {
@@ -93,6 +94,7 @@ class Plan {
         double nanoseconds = 0;
     };
     void choose_kernel(Step& step);
+    ops::Cost cost_of(const Step& step) const;
     void place_values();
     void refresh(Step& step);
     core::Tensor tensor_of(Value value) const;

@@ -196,6 +196,7 @@ MachineLimits measure_machine(core::Pool& pool, cpu::Isa isa, const Progress& pr
         double MachineLimits::*rate;
     } peaks[] = {
         {"f32 multiply-add", vector_peak(limits.isa), &MachineLimits::vector_flops_per_second},
+        {"int16 products", vector_int16_peak(limits.isa), &MachineLimits::vector_int16_ops_per_second},
         {"int8 dot products", vector_int8_peak(limits.isa), &MachineLimits::vector_int8_ops_per_second},
         {"bf16 dot products", vector_bf16_peak(limits.isa), &MachineLimits::vector_bf16_flops_per_second},
         {"bf16 tiles", tile_bf16_peak(limits.isa), &MachineLimits::tile_bf16_flops_per_second},
@@ -230,6 +231,7 @@ void fields(Limits& l, const Visit& visit) {
     visit("read_bytes_per_second", l.read_bytes_per_second);
     visit("read_spread", l.read_spread);
     visit("vector_flops_per_second", l.vector_flops_per_second);
+    visit("vector_int16_ops_per_second", l.vector_int16_ops_per_second);
     visit("vector_int8_ops_per_second", l.vector_int8_ops_per_second);
     visit("vector_bf16_flops_per_second", l.vector_bf16_flops_per_second);
     visit("tile_bf16_flops_per_second", l.tile_bf16_flops_per_second);

@@ -27,6 +27,7 @@ struct MachineLimits {
     double read_bytes_per_second = 0;          ///< from memory, a buffer far larger than the caches
     double read_spread = 0;                    ///< median absolute deviation of the passes, as a share of the rate
     double vector_flops_per_second = 0;        ///< f32 multiply-add at this level
+    double vector_int16_ops_per_second = 0;    ///< pairs of 16-bit words into 32-bit sums (pmaddwd, vpdpwssd) at this level
     double vector_int8_ops_per_second = 0;     ///< AVX-512 VNNI (vpdpbusd)
     double vector_bf16_flops_per_second = 0;   ///< AVX-512 BF16 (vdpbf16ps)
     double tile_bf16_flops_per_second = 0;     ///< AMX (tdpbf16ps)

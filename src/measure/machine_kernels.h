@@ -17,6 +17,7 @@ struct PeakKernel {
     double operations = 0;
 };
 PeakKernel vector_peak(cpu::Isa level);
+PeakKernel vector_int16_peak(cpu::Isa level);
 PeakKernel vector_int8_peak(cpu::Isa level);
 PeakKernel vector_bf16_peak(cpu::Isa level);
 PeakKernel tile_bf16_peak(cpu::Isa level);

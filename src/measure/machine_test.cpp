@@ -28,6 +28,7 @@ TEST(Machine, PlausibleAtEveryLevel) {
         EXPECT_LT(limits.read_bytes_per_second, 1e14);
         EXPECT_GT(limits.vector_flops_per_second, 1e7);
         EXPECT_LT(limits.vector_flops_per_second, 1e14);
+        EXPECT_GT(limits.vector_int16_ops_per_second, 1e7);
         EXPECT_EQ(limits.vector_int8_ops_per_second > 0, level >= cpu::Isa::avx512);
         EXPECT_EQ(limits.vector_bf16_flops_per_second > 0, level >= cpu::Isa::avx512 && cpu::has_avx512_bf16());
         EXPECT_EQ(limits.tile_bf16_flops_per_second > 0, level == cpu::Isa::amx);
@@ -65,7 +66,9 @@ TEST(Machine, PeakKernelsDoTheWork) {
         EXPECT_NEAR(vector.run(0), lanes * 12.66, 1e-3 * lanes);
         EXPECT_NEAR(vector.run(1), lanes * (12.66 * 0.999 + 0.012), 1e-3 * lanes);
         EXPECT_NEAR(vector.run(20000), lanes * 12, 1e-2 * lanes);
-        // One lane: 12 accumulators that start at 0 to 11, each adding 4 products of 1 per round.
+        // One lane: 12 accumulators that start at 0 to 11, each adding 2 products of 1 per round.
+        EXPECT_EQ(vector_int16_peak(level).run(100), 66 + 100 * 12 * 2);
+        // The same with 4 products.
         if (const PeakKernel dot = vector_int8_peak(level); dot.run) {
             EXPECT_EQ(dot.run(100), 66 + 100 * 12 * 4);
         }

@@ -104,11 +104,15 @@ struct Call {
 
 using Run = void (*)(const Call&) noexcept;
 
+/// What multiplies in a kernel: the peak that bounds it.
+enum class Unit { vector_f32, vector_int16, vector_int8, tile_bf16, tile_int8 };
+
 struct Kernel {
     std::string_view name;
     std::string_view doc;  ///< one sentence: how it works
     int version = 1;       ///< raised when its speed changes; part of the key of stored measurements
     cpu::PerIsa<Run> run;  ///< a null base entry: the kernel needs a higher level
+    Unit unit = Unit::vector_f32;
     /// Error it adds by design, as a share of the largest value, beyond that of sums in f32; 0: none.
     double error = 0;
     /// Why this kernel cannot run this node; empty if it can.

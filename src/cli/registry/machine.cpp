@@ -16,7 +16,8 @@ measure::MachineLimits with_best_peaks(const measure::MachineLimits& now, measur
         try {
             const MachineLimits old = measure::machine_limits(*stored);
             for (double MachineLimits::*const rate :
-                 {&MachineLimits::vector_flops_per_second, &MachineLimits::vector_int8_ops_per_second, &MachineLimits::vector_bf16_flops_per_second,
+                 {&MachineLimits::vector_flops_per_second, &MachineLimits::vector_int16_ops_per_second, &MachineLimits::vector_int8_ops_per_second,
+                  &MachineLimits::vector_bf16_flops_per_second,
                   &MachineLimits::tile_bf16_flops_per_second, &MachineLimits::tile_int8_ops_per_second})
                 best.*rate = std::max(best.*rate, old.*rate);
         } catch (const core::Error&) {  // written by another version: what was measured now replaces it

@@ -129,9 +129,9 @@ static std::string declines_many_rows(const NodeView& node) {
 }
 
 static const Kernel kernels[] = {
-    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .error = digit_error, .declines = &declines_short},
-    {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .error = word_error, .declines = &declines_floats},
-    {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_short},
+    {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
     {.name = "panel_floats", .doc = "single values in panels times activations in f32", .run = float_panel_kernel, .declines = &declines_integers},
     {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_many_rows},
     {.name = "panels", .doc = "weight panels decoded once, register tiles over all rows of x", .run = panel_kernel, .declines = &declines_panels},
