@@ -235,7 +235,7 @@ TEST_P(Conformance, wild_importance_stays_finite) {
 
 TEST_P(Conformance, panels_hold_the_same_values) {
     if (!has_panels(format)) GTEST_SKIP() << format.name << " has no panels";
-    const std::int64_t rows = panel_rows + 3, width = 3 * std::max<std::int64_t>(format.values_per_block, panel_step);
+    const std::int64_t rows = panel_rows + 3, width = 9 * std::max<std::int64_t>(format.values_per_block, panel_step);
     const core::Tensor matrix = make_tensor(format, {rows, width});
     for (std::int64_t r = 0; r < rows; ++r) {
         const auto row = random_row(Shape::student, static_cast<std::size_t>(width), 17 + static_cast<std::uint64_t>(r));

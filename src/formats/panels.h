@@ -6,7 +6,9 @@
 // consecutive rows in that order; missing rows of the last panel are zero. The layout is the same for every
 // instruction-set level, because narrower vectors take a panel in two or four parts.
 //
-// Formats whose values are integers times a scale state their IntegerForm. A panel of such a format is
+// Formats whose values are integers times a scale state their IntegerForm. A panel of such a format is a row of units of 256
+// columns (the last may be shorter), so that a kernel reads one stream from start to end; two streams, scales apart from
+// codes, cost a third of the speed of memory. A unit is
 //     scales   per block: f16 scale of each row, f16 minimum of each row (if any); then per group: a byte of each row, and
 //              a byte of the minimum of each row (if any), as ScaleKind says
 //     codes    per 32 values: a plane of four bits (256 bytes), of two (128) and of one (64), as many as the width needs,
@@ -25,6 +27,8 @@ namespace tailor::formats {
 inline constexpr std::int64_t panel_rows = 16;
 /// Values whose codes stand together in a panel.
 inline constexpr std::int64_t panel_step = 32;
+/// Values whose scales stand together, before their codes.
+inline constexpr std::int64_t panel_unit = 256;
 
 enum class ScaleKind {
     half,          ///< one f16 per block
@@ -55,8 +59,9 @@ struct IntegerForm {
 bool has_panels(const Format& format);
 /// Bytes of one panel of rows of `width` values; a multiple of 64.
 std::int64_t panel_bytes(const Format& format, std::int64_t width);
-/// Where the codes of a panel start, after its scales; a multiple of 64.
-std::int64_t panel_codes_offset(const Format& format, std::int64_t width);
+/// Bytes of the scales, and of scales and codes, of `values` columns (at most a unit); only for formats with an IntegerForm.
+std::int64_t unit_scale_bytes(const Format& format, std::int64_t values);
+std::int64_t unit_bytes(const Format& format, std::int64_t values);
 /// Bytes of a matrix [n, width] in panels.
 std::int64_t panels_bytes(const Format& format, const core::Shape& shape);
 

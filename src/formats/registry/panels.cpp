@@ -36,14 +36,27 @@ static std::int64_t block_scale_bytes(const Format& format) {
     return 0;
 }
 
-std::int64_t panel_codes_offset(const Format& format, std::int64_t width) {
-    if (single_values(format)) return 0;
-    return (width / format.values_per_block * block_scale_bytes(format) + 63) / 64 * 64;
+std::int64_t unit_scale_bytes(const Format& format, std::int64_t values) { return values / format.values_per_block * block_scale_bytes(format); }
+
+std::int64_t unit_bytes(const Format& format, std::int64_t values) {
+    return unit_scale_bytes(format, values) + values / panel_step * format.integers->bits * word_row_bytes;
 }
 
 std::int64_t panel_bytes(const Format& format, std::int64_t width) {
-    if (single_values(format)) return (width * format.bytes_per_block * panel_rows + 63) / 64 * 64;
-    return panel_codes_offset(format, width) + width / panel_step * format.integers->bits * word_row_bytes;
+    const std::int64_t bytes = single_values(format) ? width * format.bytes_per_block * panel_rows
+                                                     : width / panel_unit * unit_bytes(format, panel_unit) + unit_bytes(format, width % panel_unit);
+    return (bytes + 63) / 64 * 64;
+}
+
+/// Where the block that begins with column `first` has its scales, and the codes of `first`.
+struct Place {
+    std::int64_t scales, codes;
+};
+static Place place_of(const Format& format, std::int64_t width, std::int64_t first) {
+    const std::int64_t start = first / panel_unit * panel_unit, values = std::min(panel_unit, width - start);
+    const std::int64_t unit = start / panel_unit * unit_bytes(format, panel_unit);
+    return {unit + unit_scale_bytes(format, first - start),
+            unit + unit_scale_bytes(format, values) + (first - start) / panel_step * format.integers->bits * word_row_bytes};
 }
 
 std::int64_t panels_bytes(const Format& format, const core::Shape& shape) {
@@ -169,18 +182,18 @@ void pack_panel(const core::Tensor& rows, std::int64_t index, std::byte* panel) 
     const std::int64_t width = rows.shape.width(), first = index * panel_rows, count = std::min(panel_rows, rows.shape[0] - first);
     if (count < panel_rows) std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, width)));
     if (single_values(format)) return pack_values(rows, first, count, panel);
-    const std::int64_t values = format.values_per_block, blocks = width / values, scale_bytes = block_scale_bytes(format);
-    const std::int64_t step_bytes = format.integers->bits * word_row_bytes;
-    std::byte* const codes = panel + panel_codes_offset(format, width);
+    const std::int64_t values = format.values_per_block, step_bytes = format.integers->bits * word_row_bytes;
     BlockIntegers block;
     // Block by block through all rows: what is written stays in the first-level cache until its lines are full.
-    for (std::int64_t b = 0; b < blocks; ++b)
+    for (std::int64_t i = 0; i < width; i += values) {
+        const Place place = place_of(format, width, i);
         for (std::int64_t lane = 0; lane < count; ++lane) {
-            format.integers->split(rows.row(first + lane) + b * format.bytes_per_block, block);
-            put_scales(format, block, lane, panel + b * scale_bytes);
-            std::byte* const at = codes + b * (values / panel_step) * step_bytes + 4 * lane;
+            format.integers->split(rows.row(first + lane) + i / values * format.bytes_per_block, block);
+            put_scales(format, block, lane, panel + place.scales);
+            std::byte* const at = panel + place.codes + 4 * lane;
             for (std::int64_t s = 0; s < values / panel_step; ++s) put_codes(format.integers->bits, block.codes + s * panel_step, at + s * step_bytes);
         }
+    }
 }
 
 static void decode_block(const Format& format, const BlockIntegers& block, float* values) {
@@ -204,12 +217,13 @@ void decode_panel_row(const Format& format, const std::byte* panel, std::int64_t
             format.decode.at(cpu::Isa::base)(panel + (i * panel_rows + lane) * format.bytes_per_block, values + i, 1);
         return;
     }
-    const std::int64_t count = format.values_per_block, scale_bytes = block_scale_bytes(format), step_bytes = format.integers->bits * word_row_bytes;
-    const std::byte* const codes = panel + panel_codes_offset(format, width) + 4 * lane;
+    const std::int64_t count = format.values_per_block, step_bytes = format.integers->bits * word_row_bytes;
     BlockIntegers block;
     for (std::int64_t i = 0; i < width; i += count) {
-        take_scales(format, panel + i / count * scale_bytes, lane, block);
-        for (std::int64_t s = 0; s < count; s += panel_step) take_codes(format.integers->bits, codes + (i + s) / panel_step * step_bytes, block.codes + s);
+        const Place place = place_of(format, width, i);
+        take_scales(format, panel + place.scales, lane, block);
+        const std::byte* const codes = panel + place.codes + 4 * lane;
+        for (std::int64_t s = 0; s < count; s += panel_step) take_codes(format.integers->bits, codes + s / panel_step * step_bytes, block.codes + s);
         decode_block(format, block, values + i);
     }
 }

@@ -22,18 +22,16 @@ namespace byte_kernel {
 using namespace cpu::TAILOR_ISA;
 #include "ops/matmul/unpack_panel.h"
 
-// Columns whose scales are expanded at a time: with groups of 16 they take 8 KB, and as much for minima.
-constexpr std::int64_t piece_values = 2048;
-constexpr std::int64_t piece_groups = piece_values / 16;
+constexpr std::int64_t unit_values = formats::panel_unit, unit_groups = unit_values / 16;
 // How far ahead codes are asked for. One row on one core: 5 % faster than none for 4-bit codes; 2 KB, which the slower word
 // kernel wants, costs 15 %.
 constexpr std::int64_t prefetch_bytes = 256;
 // Rows whose sums are kept in cache while a panel passes: 8 KB.
 constexpr std::int64_t most_rows = 128;
 
-/// A piece of a panel and the rows it meets.
+/// A unit of a panel and the rows it meets.
 struct Piece {
-    const std::byte* codes;  ///< of its first value
+    const std::byte* codes;
     const float* scales;     ///< as expand_scales() writes them
     Bytes table;
     std::int64_t first_block, blocks;
@@ -41,21 +39,20 @@ struct Piece {
     float* sums;  ///< [rows][16], added to
 };
 
-// What one block of 32 values adds to the integer sum of one group: `words` registers of codes times their activations. Two
-// chains of additions per digit, so that products do not wait for one another.
+// What one block of 32 values adds to the integer sum of one group: `words` registers of codes times their activations.
+// Eight words take two chains of additions per digit, so that products do not wait for one another; four take one.
 template <int words, int digits>
 [[gnu::always_inline]] inline Integers multiply_group(const Bytes* w, const std::byte* values, std::int32_t correction) {
-    Integers low[2] = {Integers{} + correction, Integers{}};
-    if constexpr (digits == 1) {
-        for (int i = 0; i < words; ++i) low[i % 2] = dot_bytes(low[i % 2], w[i], broadcast_word(values + 4 * i));
-        return low[0] + low[1];
-    }
-    Integers high[2] = {};
+    constexpr int chains = words / 4;
+    Integers low[2] = {Integers{} + correction, Integers{}}, high[2] = {};
     for (int i = 0; i < words; ++i) {
-        high[i % 2] = dot_bytes(high[i % 2], w[i], broadcast_word(values + 4 * i));
-        low[i % 2] = dot_bytes(low[i % 2], w[i], broadcast_word(values + 32 + 4 * i));
+        const int chain = i % chains;
+        if constexpr (digits == 2) high[chain] = dot_bytes(high[chain], w[i], broadcast_word(values + 4 * i));
+        low[chain] = dot_bytes(low[chain], w[i], broadcast_word(values + 32 * (digits - 1) + 4 * i));
     }
-    return ((high[0] + high[1]) << 8) + (low[0] + low[1]);
+    Integers total = chains == 2 ? low[0] + low[1] : low[0];
+    if constexpr (digits == 2) total += (chains == 2 ? high[0] + high[1] : high[0]) << 8;
+    return total;
 }
 
 template <int bits, bool table, int groups, bool minima, int digits>
@@ -69,9 +66,7 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
     const std::int32_t* const corrections = x.corrections + first_place;
     float* const sums = p.sums;
     const Bytes numbers = p.table;
-    Vector first_sum = {}, first_minimum = {};
     for (std::int64_t b = 0; b < blocks; ++b, codes += bits * 64) {
-        for (int line = 0; line < bits; ++line) __builtin_prefetch(codes + prefetch_bytes + 64 * line);
         Bytes w[8];
         for (int i = 0; i < 8; ++i) w[i] = table ? look_up(numbers, unpack_word<bits>(codes, i)) : unpack_word<bits>(codes, i);
         Vector scale[groups], minimum[groups];
@@ -79,16 +74,6 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
             const float* const at = weight_scales + (b * groups + g) * (minima ? 32 : 16);
             scale[g] = load(at);
             if constexpr (minima) minimum[g] = load(at + 16);
-        }
-        if (rows == 1) {  // the sums stay in registers
-            const std::byte* const values = all_values + b * all_rows * 32 * digits;
-            for (int g = 0; g < groups; ++g) {
-                const std::int64_t place = (b * groups + g) * all_rows;
-                const Integers total = multiply_group<words, digits>(w + g * words, values + g * words * 4, corrections[place]);
-                first_sum = fused(to_floats(total), scale[g] * all_scales[b * all_rows], first_sum);
-                if constexpr (minima) first_minimum = fused(minimum[g], broadcast(all_sums[place]), first_minimum);
-            }
-            continue;
         }
         const std::byte* values = all_values + b * all_rows * 32 * digits;
         for (std::int64_t r = 0; r < rows; ++r, values += 32 * digits) {
@@ -102,28 +87,109 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
             store(sums + r * 16, sum);
         }
     }
-    if (rows == 1) store(sums, load(sums) + (first_sum + first_minimum));
 }
 
-using MultiplyPiece = void (*)(const Piece&, const Activations&) noexcept;
+/// Where the scale of a block of 32 values is.
+enum class Scales {
+    block,         ///< an f16 per block
+    exponent,      ///< a byte per block
+    unit,          ///< an f16 per 256
+    super,         ///< an f16 per 256 times a byte per group
+    super_nibble,  ///< the same, four bits per group beside four of the minimum
+};
+
+// One row of x against a whole panel. Group scales are used as the integers they are and the f16 scale of 256 values once, so
+// nothing is expanded into memory.
+template <int bits, bool table, int groups, bool minima, Scales kind>
+static void multiply_row(const std::byte* panel, Bytes numbers, const Activations& x, float* sums) noexcept {
+    constexpr int words = 8 / groups, unit_blocks = unit_values / 32, fields = minima ? 2 : 1;
+    constexpr bool super = kind == Scales::super || kind == Scales::super_nibble, whole = super || kind == Scales::unit;
+    const std::byte* values = x.values;
+    const float *scales = x.scales, *value_sums = x.sums;
+    const std::int32_t* corrections = x.corrections;
+    Vector sum = {}, minimum_sum = {};
+    for (std::int64_t left = x.blocks; left > 0; left -= unit_blocks) {
+        const std::int64_t blocks = std::min<std::int64_t>(unit_blocks, left);
+        const std::byte* const halves = panel;
+        const std::byte* fine = panel + 32 * fields;  // group scales of a super-block
+        panel += kind == Scales::block          ? blocks * 32 * fields
+                 : kind == Scales::exponent     ? blocks * 16
+                 : kind == Scales::unit         ? 32 * fields
+                 : kind == Scales::super_nibble ? 32 * fields + unit_blocks * groups * 16
+                                                : (32 + unit_blocks * groups * 16) * fields;
+        Vector unit_sum = {}, unit_minimum = {};
+        for (std::int64_t b = 0; b < blocks; ++b, panel += bits * 64, values += 64) {
+            for (int line = 0; line < bits; ++line) __builtin_prefetch(panel + prefetch_bytes + 64 * line);
+            Bytes w[8];
+            for (int i = 0; i < 8; ++i) w[i] = table ? look_up(numbers, unpack_word<bits>(panel, i)) : unpack_word<bits>(panel, i);
+            for (int g = 0; g < groups; ++g, fine += 16) {
+                const Vector total = to_floats(multiply_group<words, 2>(w + g * words, values + g * words * 4, *corrections++)) * *scales;
+                const Vector value_sum = broadcast(*value_sums++);
+                if constexpr (super) {
+                    const Integers both = kind == Scales::super_nibble ? load_unsigned_bytes(fine) : load_signed_bytes(fine);
+                    unit_sum = fused(total, to_floats(kind == Scales::super_nibble ? both & 15 : both), unit_sum);
+                    if constexpr (minima) {
+                        const Integers minimum = kind == Scales::super_nibble ? both >> 4 : load_unsigned_bytes(fine + unit_blocks * groups * 16);
+                        unit_minimum = fused(to_floats(minimum), value_sum, unit_minimum);
+                    }
+                } else if constexpr (kind == Scales::unit) {
+                    unit_sum += total;
+                    if constexpr (minima) unit_minimum += value_sum;
+                } else if constexpr (kind == Scales::exponent) {
+                    sum = fused(total, power_of_two(load_unsigned_bytes(halves + b * 16)), sum);
+                } else {
+                    sum = fused(total, load_halves(halves + b * 32 * fields), sum);
+                    if constexpr (minima) minimum_sum = fused(load_halves(halves + b * 64 + 32), value_sum, minimum_sum);
+                }
+            }
+            ++scales;
+        }
+        if constexpr (whole) {
+            sum = fused(unit_sum, load_halves(halves), sum);
+            if constexpr (minima) minimum_sum = fused(unit_minimum, load_halves(halves + 32), minimum_sum);
+        }
+    }
+    store(sums, sum - minimum_sum);
+}
+
+/// The functions for one form.
+struct Chosen {
+    void (*piece)(const Piece&, const Activations&) noexcept;
+    void (*row)(const std::byte*, Bytes, const Activations&, float*) noexcept;
+};
 
 template <int bits, bool table, int groups, bool minima>
-static MultiplyPiece choose(bool one_digit) noexcept {
-    return one_digit ? &multiply_piece<bits, table, groups, minima, 1> : &multiply_piece<bits, table, groups, minima, 2>;
+static Chosen choose(Scales kind, bool one_digit) noexcept {
+    Chosen chosen{one_digit ? &multiply_piece<bits, table, groups, minima, 1> : &multiply_piece<bits, table, groups, minima, 2>, nullptr};
+    if (kind == Scales::super) chosen.row = &multiply_row<bits, table, groups, minima, Scales::super>;
+    if (kind == Scales::super_nibble) chosen.row = &multiply_row<bits, table, groups, minima, Scales::super_nibble>;
+    if constexpr (groups == 1) {
+        if (kind == Scales::block) chosen.row = &multiply_row<bits, table, groups, minima, Scales::block>;
+        if (kind == Scales::unit) chosen.row = &multiply_row<bits, table, groups, minima, Scales::unit>;
+        if constexpr (!minima)
+            if (kind == Scales::exponent) chosen.row = &multiply_row<bits, table, groups, minima, Scales::exponent>;
+    }
+    return chosen;
 }
 template <int bits, bool table>
-static MultiplyPiece choose(const formats::IntegerForm& form, bool one_digit) noexcept {
-    if (form.group == 16) return form.minima ? choose<bits, table, 2, true>(one_digit) : choose<bits, table, 2, false>(one_digit);
-    return form.minima ? choose<bits, table, 1, true>(one_digit) : choose<bits, table, 1, false>(one_digit);
+static Chosen choose(const formats::Format& format, bool one_digit) noexcept {
+    const formats::IntegerForm& form = *format.integers;
+    const Scales kind = form.scales == formats::ScaleKind::super          ? Scales::super
+                        : form.scales == formats::ScaleKind::super_nibble ? Scales::super_nibble
+                        : form.scales == formats::ScaleKind::exponent     ? Scales::exponent
+                        : format.values_per_block == unit_values          ? Scales::unit
+                                                                          : Scales::block;
+    if (form.group == 16) return form.minima ? choose<bits, table, 2, true>(kind, one_digit) : choose<bits, table, 2, false>(kind, one_digit);
+    return form.minima ? choose<bits, table, 1, true>(kind, one_digit) : choose<bits, table, 1, false>(kind, one_digit);
 }
-static MultiplyPiece choose(const formats::IntegerForm& form, bool one_digit) noexcept {
-    switch (form.bits) {
-        case 2: return choose<2, false>(form, one_digit);
-        case 3: return choose<3, false>(form, one_digit);
-        case 4: return form.table ? choose<4, true>(form, one_digit) : choose<4, false>(form, one_digit);
-        case 5: return choose<5, false>(form, one_digit);
-        case 6: return choose<6, false>(form, one_digit);
-        default: return choose<8, false>(form, one_digit);
+static Chosen choose(const formats::Format& format, bool one_digit) noexcept {
+    switch (format.integers->bits) {
+        case 2: return choose<2, false>(format, one_digit);
+        case 3: return choose<3, false>(format, one_digit);
+        case 4: return format.integers->table ? choose<4, true>(format, one_digit) : choose<4, false>(format, one_digit);
+        case 5: return choose<5, false>(format, one_digit);
+        case 6: return choose<6, false>(format, one_digit);
+        default: return choose<8, false>(format, one_digit);
     }
 }
 
@@ -131,23 +197,26 @@ static MultiplyPiece choose(const formats::IntegerForm& form, bool one_digit) no
 struct Product {
     const Call& call;
     Activations x;
-    MultiplyPiece multiply;
+    Chosen multiply;
     Bytes table;
-    std::int64_t panel_bytes, codes_offset;
+    std::int64_t panel_bytes;
 };
 
 static void multiply_panel(const Product& product, std::int64_t panel, std::int64_t first_row, std::int64_t rows) noexcept {
-    alignas(64) float sums[most_rows * 16], scales[piece_groups * 32];
-    std::memset(sums, 0, static_cast<std::size_t>(rows) * 64);
+    alignas(64) float sums[most_rows * 16], scales[unit_groups * 32];
     const core::Tensor& w = product.call.inputs[1];
-    const std::byte* const at = w.data + panel * product.panel_bytes;
+    const std::byte* at = w.data + panel * product.panel_bytes;
+    if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits && product.multiply.row) {
+        product.multiply.row(at, product.table, product.x, sums);
+        return write_panel_sums(product.call, panel, 0, 1, sums);
+    }
+    std::memset(sums, 0, static_cast<std::size_t>(rows) * 64);
     const std::int64_t k = w.shape.width();
-    for (std::int64_t i = 0; i < k; i += piece_values) {
-        const std::int64_t count = std::min(piece_values, k - i);
-        expand_scales(*w.format, at, i, count, scales);
-        product.multiply({at + product.codes_offset + i / 32 * w.format->integers->bits * 64, scales, product.table, i / 32, count / 32, first_row,
-                          rows, sums},
-                         product.x);
+    for (std::int64_t i = 0; i < k; i += unit_values) {
+        const std::int64_t count = std::min(unit_values, k - i);
+        expand_scales(*w.format, at, count, scales);
+        product.multiply.piece({at + formats::unit_scale_bytes(*w.format, count), scales, product.table, i / 32, count / 32, first_row, rows, sums}, product.x);
+        at += formats::unit_bytes(*w.format, count);
     }
     write_panel_sums(product.call, panel, first_row, rows, sums);
 }
@@ -158,10 +227,9 @@ static void run(const Call& call, ActivationKind kind) noexcept {
     const std::int64_t rows = call.inputs[0].shape.rows(), k = w.shape.width(), panels = (w.shape[0] + 15) / 16;
     const Product product{call,
                           quantize.at(call.isa)(call, kind, form.group == 16 ? 2 : 1, form.table ? 128 : form.zero),
-                          choose(form, kind == ActivationKind::one_digit),
+                          choose(*w.format, kind == ActivationKind::one_digit),
                           form.table ? unsigned_table(form.table) : Bytes{},
-                          formats::panel_bytes(*w.format, k),
-                          formats::panel_codes_offset(*w.format, k)};
+                          formats::panel_bytes(*w.format, k)};
     const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
     call.pool->run((panels + schedule.panels_per_chunk - 1) / schedule.panels_per_chunk, [&](std::int64_t c, int) {
         const std::int64_t end = std::min(panels, (c + 1) * schedule.panels_per_chunk);

@@ -19,6 +19,11 @@ extern const cpu::PerIsa<Run> panel_kernel;
 extern const cpu::PerIsa<Run> byte_kernel_exact, byte_kernel_short;
 /// Integer codes times activations in 16-bit words.
 extern const cpu::PerIsa<Run> word_kernel;
+/// Any panels times activations in bf16 tiles, for k a multiple of 32; level amx only. The second is the same with tiles in
+/// memory, slow, for tests.
+extern const cpu::PerIsa<Run> tile_kernel, plain_tile_kernel;
+/// Bytes of scratch that it needs.
+inline constexpr std::int64_t tile_scratch_bytes(std::int64_t rows, std::int64_t k) { return (rows + 15) / 16 * 16 * k * 2; }
 /// Single values times activations in f32.
 extern const cpu::PerIsa<Run> float_panel_kernel;
 

@@ -63,7 +63,7 @@ void write_panel_sums(const Call& call, std::int64_t panel, std::int64_t first_r
 
 static std::int64_t scratch_bytes(const NodeView& node) {
     const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
-    return std::max(activation_bytes(rows, k), rows * k * 4);
+    return std::max({activation_bytes(rows, k), rows * k * 4, tile_scratch_bytes(rows, k)});
 }
 
 static std::vector<Case> cases() {
@@ -96,6 +96,11 @@ constexpr double least_own_error = 0.069;
 // Up to three rows wait for memory, and two digits come for nothing.
 constexpr std::int64_t short_rows = 4;
 
+// Rounding both factors to bf16, 8 significant bits: 2e-3 seen for normal numbers.
+constexpr double tile_error = 5e-3;
+// A tile of weights takes about 100 cycles to decode and 16 to multiply by up to 16 rows; byte products take as long for as many.
+constexpr std::int64_t least_tile_rows = 16;
+
 static bool in_panels(const NodeView& node) { return node.inputs[1].layout == core::Layout::panels; }
 
 static std::string declines_other_layout(const NodeView& node) {
@@ -105,6 +110,13 @@ static std::string declines_other_layout(const NodeView& node) {
 static std::string declines_floats(const NodeView& node) {
     if (!in_panels(node)) return declines_other_layout(node);
     return node.inputs[1].format->integers ? "" : core::format("{} has no integer codes", node.inputs[1].format->name);
+}
+
+static std::string declines_tiles(const NodeView& node) {
+    if (!in_panels(node)) return declines_other_layout(node);
+    const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
+    if (rows < least_tile_rows) return core::format("made for {} rows or more, here are {}", least_tile_rows, rows);
+    return k % 32 == 0 ? "" : core::format("a tile takes 32 columns, {} are no multiple", k);
 }
 
 static std::string declines_short(const NodeView& node) {
@@ -129,6 +141,7 @@ static std::string declines_many_rows(const NodeView& node) {
 }
 
 static const Kernel kernels[] = {
+    {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations rounded to bf16 tiles", .run = tile_kernel, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_tiles},
     {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_short},
     {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
     {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},

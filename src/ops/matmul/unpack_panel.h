@@ -33,27 +33,27 @@ template <int bits>
     return load_bytes(bytes);
 }
 
-/// Scales, and minima with their sign changed, of the groups of `count` values from `first` (both multiples of the format's
-/// block and of 32): [group][scale, and minimum if there are any][16 rows], where a group has at most 32 values. `panel` begins
-/// with its scales.
-static void expand_scales(const formats::Format& format, const std::byte* panel, std::int64_t first, std::int64_t count, float* scales) noexcept {
+/// 2^(e - 128) for e below 255; 2^-128 and 2^-127 are subnormal.
+[[gnu::always_inline]] inline Vector power_of_two(Integers e) {
+    const Integers normal = (e - 1) << 23, subnormal = (Integers{} + 0x200000) << (e & 1), bits = e < 2 ? subnormal : normal;
+    Vector power;
+    std::memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+/// Scales, and minima with their sign changed, of the groups of a unit of `count` values at `unit`: [group][scale, and minimum
+/// if there are any][16 rows], where a group has at most 32 values.
+static void expand_scales(const formats::Format& format, const std::byte* unit, std::int64_t count, float* scales) noexcept {
     using formats::ScaleKind;
     const formats::IntegerForm& form = *format.integers;
     const std::int64_t block = format.values_per_block, groups = block / form.group, repeats = std::max<std::int64_t>(1, form.group / block_values);
-    const std::int64_t rows = formats::panel_rows, halves = 2 * rows;
-    const std::int64_t fields = form.minima ? 2 : 1;
-    const std::int64_t block_bytes = form.scales == ScaleKind::exponent       ? rows
-                                     : form.scales == ScaleKind::half         ? halves * fields
-                                     : form.scales == ScaleKind::super_nibble ? halves * fields + groups * rows
-                                                                              : (halves + groups * rows) * fields;
-    const std::byte* at = panel + first / block * block_bytes;
+    const std::int64_t rows = formats::panel_rows, halves = 2 * rows, fields = form.minima ? 2 : 1;
+    const std::int64_t block_bytes = formats::unit_scale_bytes(format, block);
+    const std::byte* at = unit;
     for (std::int64_t b = 0; b < count / block; ++b, at += block_bytes)
         for (std::int64_t lane = 0; lane < rows; lane += lanes) {
             if (form.scales == ScaleKind::exponent) {
-                for (std::int64_t i = lane; i < lane + lanes; ++i) {
-                    const auto e = std::to_integer<std::uint32_t>(at[i]);
-                    scales[b * rows + i] = std::bit_cast<float>(e < 2 ? 0x200000u << e : (e - 1) << 23);
-                }
+                store(scales + b * rows + lane, power_of_two(load_unsigned_bytes(at + lane)));
                 continue;
             }
             const Vector scale = load_halves(at + 2 * lane), minimum = form.minima ? -load_halves(at + halves + 2 * lane) : Vector{};

@@ -21,7 +21,7 @@ namespace word_kernel {
 using namespace cpu::TAILOR_ISA;
 #include "ops/matmul/unpack_panel.h"
 
-constexpr std::int64_t piece_values = 256, piece_blocks = piece_values / block_values, piece_groups = piece_values / 16;
+constexpr std::int64_t piece_values = formats::panel_unit, piece_blocks = piece_values / block_values, piece_groups = piece_values / 16;
 constexpr std::int64_t panel_rows = formats::panel_rows, parts = panel_rows / lanes;
 // Pairs of values per block; each pair of sixteen rows takes 64 bytes.
 constexpr std::int64_t block_pairs = block_values / 2;
@@ -97,14 +97,19 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
 
 // One row against a whole panel. Its scales are expanded 256 values at a time.
 template <int bits, bool table, int groups, bool minima>
-static void multiply_row(const core::Tensor& w, const std::byte* panel, const std::byte* codes, Bytes numbers, const Activations& x, float* sums) noexcept {
+static void multiply_row(const core::Tensor& w, const std::byte* panel, Bytes numbers, const Activations& x, float* sums) noexcept {
     constexpr int words = 8 / groups;
     alignas(64) float scales[piece_groups * panel_rows * 2];
     Vector sum[parts] = {}, minimum_sum[parts] = {};
+    const std::byte *unit = panel, *codes = panel;
     for (std::int64_t b = 0; b < x.blocks; ++b, codes += bits * 4 * panel_rows) {
         for (int line = 0; line < bits; ++line) __builtin_prefetch(codes + prefetch_bytes + 64 * line);
-        if (b % piece_blocks == 0)
-            expand_scales(*w.format, panel, b * block_values, std::min(piece_values, (x.blocks - b) * block_values), scales);
+        if (b % piece_blocks == 0) {
+            const std::int64_t count = std::min(piece_values, (x.blocks - b) * block_values);
+            expand_scales(*w.format, unit, count, scales);
+            codes = unit + formats::unit_scale_bytes(*w.format, count);
+            unit += formats::unit_bytes(*w.format, count);
+        }
         const std::byte* const values = x.values + b * 64;
         const float* scale = scales + b % piece_blocks * groups * panel_rows * (minima ? 2 : 1);
         for (int g = 0; g < groups; ++g, scale += panel_rows * (minima ? 2 : 1)) {
@@ -129,7 +134,7 @@ static void multiply_row(const core::Tensor& w, const std::byte* panel, const st
     for (std::int64_t part = 0; part < parts; ++part) store(sums + part * lanes, sum[part] + minimum_sum[part]);
 }
 
-using MultiplyRow = void (*)(const core::Tensor&, const std::byte*, const std::byte*, Bytes, const Activations&, float*) noexcept;
+using MultiplyRow = void (*)(const core::Tensor&, const std::byte*, Bytes, const Activations&, float*) noexcept;
 
 template <int bits, bool table>
 static MultiplyRow choose_row(const formats::IntegerForm& form) noexcept {
@@ -175,7 +180,7 @@ struct Product {
     MultiplyRow only_row;
     Bytes numbers;
     int zero;
-    std::int64_t panel_bytes, codes_offset;
+    std::int64_t panel_bytes;
 };
 
 static void multiply_panel(const Product& product, std::int64_t panel, std::int64_t first_row, std::int64_t rows) noexcept {
@@ -183,16 +188,17 @@ static void multiply_panel(const Product& product, std::int64_t panel, std::int6
     Piece piece;
     std::memset(sums, 0, static_cast<std::size_t>(rows * panel_rows) * 4);
     const core::Tensor& w = product.call.inputs[1];
-    const std::byte* const at = w.data + panel * product.panel_bytes;
+    const std::byte* at = w.data + panel * product.panel_bytes;
     if (product.x.rows == 1) {
-        product.only_row(w, at, at + product.codes_offset, product.numbers, product.x, sums);
+        product.only_row(w, at, product.numbers, product.x, sums);
         return write_panel_sums(product.call, panel, 0, 1, sums);
     }
     const std::int64_t k = w.shape.width();
     for (std::int64_t i = 0; i < k; i += piece_values) {
         const std::int64_t count = std::min(piece_values, k - i), blocks = count / block_values;
-        expand_scales(*w.format, at, i, count, piece.scales);
-        product.unpack(at + product.codes_offset + i / block_values * w.format->integers->bits * 4 * panel_rows, blocks, product.numbers, product.zero, piece.words);
+        expand_scales(*w.format, at, count, piece.scales);
+        product.unpack(at + formats::unit_scale_bytes(*w.format, count), blocks, product.numbers, product.zero, piece.words);
+        at += formats::unit_bytes(*w.format, count);
         std::int64_t r = 0;
         for (; r + tile_rows <= rows; r += tile_rows) product.tile(piece, i / block_values, blocks, product.x, first_row + r, sums + r * panel_rows);
         for (; r < rows; ++r) product.last_rows(piece, i / block_values, blocks, product.x, first_row + r, sums + r * panel_rows);
@@ -212,8 +218,7 @@ static void run(const Call& call) noexcept {
                           choose_row(form),
                           form.table ? unsigned_table(form.table) : Bytes{},
                           form.table ? 128 : form.zero,
-                          formats::panel_bytes(*w.format, k),
-                          formats::panel_codes_offset(*w.format, k)};
+                          formats::panel_bytes(*w.format, k)};
     const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
     call.pool->run((panels + schedule.panels_per_chunk - 1) / schedule.panels_per_chunk, [&](std::int64_t c, int) {
         const std::int64_t end = std::min(panels, (c + 1) * schedule.panels_per_chunk);
