@@ -4,8 +4,8 @@
 // one; both start from an empty context, with pseudo-random ids. tg128x8 writes 128 tokens for each of eight sequences
 // together; tg128@8192 writes them behind 8,192 tokens of context. Every repetition is timed on its own after a warm-up.
 // The bounds are those of the roofline model: a step cannot be faster than its multiply-adds at the peak rates of the units
-// that its kernels multiply with, nor than its weights and cached keys and values come from memory. Both are measured in the
-// same run; a peak seen earlier on this machine counts too, bandwidth only as it is now.
+// that its kernels multiply with, nor than its weights and cached keys and values come from memory. Peaks are the best ever
+// seen on this machine. Bandwidth is measured between the repetitions, since neighbours change it from second to second.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -60,6 +60,7 @@ struct Test {
 struct Result {
     Test test;
     std::vector<double> rates;  ///< tokens per second of each repetition
+    double read_bytes_per_second = 0;  ///< median of what was measured between the repetitions; 0: not measured
     double limit = 0;           ///< 0: not known
     std::string limit_by;       ///< what the limit is, or why there is none
     double joules_per_token = 0;  ///< 0: not readable
@@ -135,14 +136,14 @@ static void set_limit(Result& result, run::Session& session, const measure::Mach
     // On average half of the tokens written stand in the cache.
     const double share = (static_cast<double>(test.depth) + static_cast<double>(test.tokens) / 2) / static_cast<double>(session.context());
     const double bytes = weight_bytes(plan.graph()) + (test.writes ? share * static_cast<double>(session.state_bytes()) : 0);
-    const double reading = bytes / machine.read_bytes_per_second;
+    const double reading = bytes / result.read_bytes_per_second;
     if (bytes >= static_cast<double>(machine.l3_bytes) && reading > seconds) seconds = reading, result.limit_by = "memory bandwidth";
     else if (test.writes && test.sequences == 1) return void(result.limit_by = "none: what a token reads fits in the last-level cache");
     result.limit = static_cast<double>(rows) / seconds;
 }
 
-static Result time_test(const Test& test, run::Session& session, std::int64_t repetitions, ProgressLine& line, std::int64_t& done,
-                        std::int64_t total) {
+static Result time_test(const Test& test, run::Session& session, std::int64_t repetitions, measure::ReadMeter* meter, ProgressLine& line,
+                        std::int64_t& done, std::int64_t total) {
     const std::vector<text::TokenId> ids = random_ids(test.tokens, session.model().facts().vocabulary);
     // Writing needs only a few tokens to touch all weights once; a prompt is run whole, for its plans and its arena.
     constexpr std::size_t warm_tokens = 4;
@@ -151,6 +152,7 @@ static Result time_test(const Test& test, run::Session& session, std::int64_t re
     Result result{test};
     measure::EnergyMeter energy;
     double joules = 0;
+    std::vector<double> readings;
     for (std::int64_t r = 0; r < repetitions; ++r) {
         prepare(session, test);
         energy.start();
@@ -159,8 +161,10 @@ static Result time_test(const Test& test, run::Session& session, std::int64_t re
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         joules += energy.joules().value_or(0);
         result.rates.push_back(static_cast<double>(test.tokens * test.sequences) / seconds);
+        if (meter) readings.push_back(meter->bytes_per_second());
         line.update(++done, total);
     }
+    if (meter) result.read_bytes_per_second = core::median(readings);
     result.joules_per_token = joules / static_cast<double>(repetitions * test.tokens * test.sequences);
     return result;
 }
@@ -178,6 +182,7 @@ static core::Json row_json(const Result& r, const Settings& s, const run::Sessio
     core::Json j;
     j.set("test", r.test.name()).set("tokens_per_second", rate).set("standard_deviation", core::standard_deviation(r.rates));
     j.set("limit", r.limit > 0 ? core::Json(r.limit) : core::Json()).set("share_of_limit", r.limit > 0 ? core::Json(rate / r.limit) : core::Json());
+    j.set("read_bytes_per_second", r.read_bytes_per_second > 0 ? core::Json(r.read_bytes_per_second) : core::Json());
     j.set("limit_by", r.limit_by.empty() ? core::Json() : core::Json(r.limit_by));
     j.set("model", s.shape.empty() ? model.file().path() : s.shape).set("family", model.family().name).set("format", main_format(model));
     j.set("parameters", model.facts().parameters).set("bytes", model.facts().weight_bytes).set("threads", threads);
@@ -264,7 +269,9 @@ static void run(Options& options) {
     }
     run::Session session(model, pool, wanted);
     std::optional<measure::MachineLimits> machine;
+    std::unique_ptr<measure::ReadMeter> meter;
     if (!s.no_limits) {
+        meter = std::make_unique<measure::ReadMeter>(pool, session.options().isa);
         measure::Store store(measure::Store::default_directory(), note);
         machine = with_best_peaks(measure::measure_machine(pool, session.options().isa), store);
     }
@@ -273,7 +280,7 @@ static void run(Options& options) {
     {
         ProgressLine line("timed runs");
         for (const Test& test : tests) {
-            Result result = time_test(test, session, s.repetitions, line, done, s.repetitions * static_cast<std::int64_t>(tests.size()));
+            Result result = time_test(test, session, s.repetitions, meter.get(), line, done, s.repetitions * static_cast<std::int64_t>(tests.size()));
             if (machine) set_limit(result, session, *machine);
             rows.add(row_json(result, s, session, pool.threads(), measure::processor_name()));
         }

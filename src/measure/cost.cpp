@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/statistics.h"
+#include "formats/panels.h"
 #include "formats/registry.h"
 #include "graph/plan.h"
 #include "measure/machine.h"
@@ -55,17 +56,13 @@ core::Tensor random_weight(const formats::Format& format, std::int64_t n, std::i
     return weight;
 }
 
-// `copies` products of one x with different weights.
-graph::Graph product_graph(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::int64_t copies) {
+// `copies` products of one x with different weights, which lie as a session would lay them.
+graph::Graph product_graph(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::int64_t copies, core::Pool& pool) {
     graph::Graph g;
     const graph::Value x = g.input("x", ops::f32({rows, k}));
-    const core::Tensor first = random_weight(format, n, k);
+    const core::Tensor in_rows = random_weight(format, n, k);
     for (std::int64_t c = 0; c < copies; ++c) {
-        core::Tensor weight = first;
-        if (c > 0) {
-            weight = formats::make_tensor(format, {n, k});
-            std::memcpy(weight.data, first.data, static_cast<std::size_t>(formats::tensor_bytes(format, weight.shape)));
-        }
+        const core::Tensor weight = formats::has_panels(format) ? formats::make_panels(in_rows, &pool) : c == 0 ? in_rows : random_weight(format, n, k);
         g.output(g.add("matmul", {x, g.constant("w" + std::to_string(c), weight)}));
     }
     return g;
@@ -102,12 +99,12 @@ std::int64_t kernel_version() {
 
 double CostModel::matmul_nanoseconds(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::uint64_t model_bytes) {
     const std::uint64_t set = rows > few_rows ? 0 : working_set(model_bytes, last_level_cache_bytes());
-    const CostKey key{processor_identity(), cpu::name(isa_), pool_.threads(), kernel_version(), core::format("matmul in {} MiB", set >> 20),
+    const CostKey key{processor_identity(), cpu::name(isa_), pool_.threads(), kernel_version(), core::format("matmul of panels in {} MiB", set >> 20),
                       std::string(format.name), n, k, rows};
     if (const auto stored = store_.find_time(key)) return *stored;
     const auto bytes = static_cast<std::uint64_t>(formats::tensor_bytes(format, {n, k}));
     const auto copies = static_cast<std::int64_t>(std::max<std::uint64_t>(1, set / std::max<std::uint64_t>(bytes, 1)));
-    graph::Plan plan(product_graph(format, n, k, rows, copies), pool_, {.isa = isa_});
+    graph::Plan plan(product_graph(format, n, k, rows, copies, pool_), pool_, {.isa = isa_});
     const core::Tensor x = formats::make_tensor(formats::get("f32"), {rows, k});
     const core::Tensor arena = formats::make_tensor(formats::get("f32"), {plan.arena_bytes() / 4 + 1});
     for (std::int64_t i = 0; i < rows * k; ++i) x.row_f32(0)[i] = static_cast<float>(i % 13 - 6) * 0.1f;

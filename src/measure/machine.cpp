@@ -117,22 +117,39 @@ std::vector<double> time_passes(double seconds, const Work& work) {
     return passes;
 }
 
+/// A buffer and the reading of all of it, each thread a share.
+class Reading {
+  public:
+    Reading(core::Pool& pool, cpu::Isa isa, std::int64_t bytes) : pool_(pool), buffer_(bytes), share_(bytes / pool.threads()), read_(read_kernel(isa)) {
+        results_.resize(static_cast<std::size_t>(pool.threads()));
+        // Written by the thread that will read it: on several sockets that decides where the memory lies.
+        pool.run(pool.threads(), [&](std::int64_t part, int) { std::fill_n(buffer_.data() + part * share_, share_, std::byte{0x5A}); });
+    }
+    const Buffer& buffer() const { return buffer_; }
+    void pass() {
+        pool_.run(pool_.threads(), [&](std::int64_t part, int) { results_[static_cast<std::size_t>(part)] = read_(buffer_.data() + part * share_, share_); });
+    }
+    /// All words are equal and even in number, so their exclusive or is 0; anything else means bytes were not read.
+    void check() const {
+        for (const std::uint32_t result : results_)
+            if (result != 0) core::fail(core::ErrorKind::bug, "the bandwidth test read {} where 0 was written", result);
+    }
+
+  private:
+    core::Pool& pool_;
+    Buffer buffer_;
+    std::int64_t share_;
+    ReadKernel read_;
+    std::vector<std::uint32_t> results_;
+};
+
 void measure_reading(core::Pool& pool, const MachineOptions& options, MachineLimits& limits) {
-    const Buffer buffer(buffer_size(limits, options));
-    const std::int64_t share = buffer.bytes() / limits.threads;
-    // Written by the thread that will read it: on several sockets that decides where the memory lies.
-    pool.run(limits.threads, [&](std::int64_t part, int) { std::fill_n(buffer.data() + part * share, share, std::byte{0x5A}); });
-    limits.huge_page_share = buffer.huge_page_share();
-    const ReadKernel read = read_kernel(limits.isa);
-    std::vector<std::uint32_t> results(static_cast<std::size_t>(limits.threads));
-    const auto passes = time_passes(options.seconds_per_test, [&] {
-        pool.run(limits.threads, [&](std::int64_t part, int) { results[part] = read(buffer.data() + part * share, share); });
-    });
-    // All words are equal and even in number, so their exclusive or is 0; anything else means bytes were not read.
-    for (const std::uint32_t result : results)
-        if (result != 0) core::fail(core::ErrorKind::bug, "the bandwidth test read {} where 0 was written", result);
+    Reading reading(pool, limits.isa, buffer_size(limits, options));
+    limits.huge_page_share = reading.buffer().huge_page_share();
+    const auto passes = time_passes(options.seconds_per_test, [&] { reading.pass(); });
+    reading.check();
     const double median = core::median(passes);
-    limits.read_bytes_per_second = static_cast<double>(buffer.bytes()) / median;
+    limits.read_bytes_per_second = static_cast<double>(reading.buffer().bytes()) / median;
     limits.read_spread = core::median_absolute_deviation(passes) / median;
 }
 
@@ -156,6 +173,23 @@ double measure_peak(core::Pool& pool, const PeakKernel& kernel, double seconds) 
 }
 
 }  // namespace
+
+struct ReadMeter::State {
+    Reading reading;
+};
+
+static std::int64_t meter_bytes(core::Pool& pool) {
+    return buffer_size({.threads = pool.threads(), .l3_bytes = cache_bytes(3)}, {});
+}
+
+ReadMeter::ReadMeter(core::Pool& pool, cpu::Isa isa) : state_(new State{Reading(pool, isa, meter_bytes(pool))}) {}
+ReadMeter::~ReadMeter() = default;
+
+double ReadMeter::bytes_per_second() {
+    const auto passes = time_passes(0, [&] { state_->reading.pass(); });
+    state_->reading.check();
+    return static_cast<double>(state_->reading.buffer().bytes()) / core::median(passes);
+}
 
 std::string processor_name() {
     const std::string name = processor_field("model name");

@@ -8,6 +8,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -51,6 +52,20 @@ struct MachineOptions {
 /// Measures with all threads of `pool` at the level `isa`, at most highest_isa(). Throws Error(io) when there is no memory for
 /// the buffer, and Error(interrupted).
 MachineLimits measure_machine(core::Pool& pool, cpu::Isa isa, const Progress& progress = {}, const MachineOptions& options = {});
+
+/// How fast memory is read at this moment: for measurements that last, on machines whose neighbours come and go.
+class ReadMeter {
+  public:
+    /// Takes 256 MB to 1 GB. The pool must outlive it. Throws Error(io) when there is no memory for that.
+    ReadMeter(core::Pool& pool, cpu::Isa isa);
+    ~ReadMeter();
+    /// Median of three passes over the buffer, about 30 ms.
+    double bytes_per_second();
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 /// One member per field, named as the field.
 core::Json json(const MachineLimits& limits);

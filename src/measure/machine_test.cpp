@@ -99,6 +99,14 @@ TEST(Machine, JsonRoundTrip) {
     EXPECT_THROW(machine_limits(core::Json(core::Json::Object{{"isa", "base"}})), core::Error);
 }
 
+TEST(Machine, ReadMeterReads) {
+    core::Pool pool(2);
+    ReadMeter meter(pool, cpu::highest_isa());
+    const double rate = meter.bytes_per_second();
+    EXPECT_GT(rate, 1e7);
+    EXPECT_LT(rate, 1e14);
+}
+
 TEST(Machine, IdentityNamesTheProcessor) {
     EXPECT_EQ(processor_identity().rfind(processor_name(), 0), 0u);
     EXPECT_EQ(processor_identity(), processor_identity());

@@ -96,7 +96,7 @@ constexpr double least_own_error = 0.069;
 // Up to three rows wait for memory, and two digits come for nothing.
 constexpr std::int64_t short_rows = 4;
 
-// Rounding both factors to bf16, 8 significant bits: 2e-3 seen for normal numbers.
+// Rounding both factors to bf16, 8 significant bits: 2.5e-3 seen for normal numbers.
 constexpr double tile_error = 5e-3;
 // A tile of weights takes about 100 cycles to decode and 16 to multiply by up to 16 rows; byte products take as long for as many.
 constexpr std::int64_t least_tile_rows = 16;
