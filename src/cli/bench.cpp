@@ -73,8 +73,10 @@ static std::vector<text::TokenId> random_ids(std::int64_t count, std::int64_t vo
     return ids;
 }
 
-// Fills the contexts up to the depth of the test.
-static void prepare(run::Session& session, const Test& test) {
+// Fills the contexts up to the depth of the test. Behind a depth the repetitions follow one another: filling it again for
+// each would take longer than all of them.
+static void prepare(run::Session& session, const Test& test, bool first) {
+    if (test.depth > 0 && !first) return;
     const std::vector<text::TokenId> ids = random_ids(test.depth, session.model().facts().vocabulary);
     for (std::int64_t slot = 0; slot < test.sequences; ++slot) {
         session.reset(slot);
@@ -145,16 +147,16 @@ static void set_limit(Result& result, run::Session& session, const measure::Mach
 static Result time_test(const Test& test, run::Session& session, std::int64_t repetitions, measure::ReadMeter* meter, ProgressLine& line,
                         std::int64_t& done, std::int64_t total) {
     const std::vector<text::TokenId> ids = random_ids(test.tokens, session.model().facts().vocabulary);
-    // Writing needs only a few tokens to touch all weights once; a prompt is run whole, for its plans and its arena.
-    constexpr std::size_t warm_tokens = 4;
-    prepare(session, test);
-    evaluate(session, test, test.writes ? std::span(ids).first(std::min(warm_tokens, ids.size())) : std::span(ids));
+    // A few tokens touch all weights once; a prompt needs a full batch, for its plan and its arena.
+    const std::size_t warm_tokens = test.writes ? 4 : static_cast<std::size_t>(session.options().batch);
+    prepare(session, test, true);
+    evaluate(session, test, std::span(ids).first(std::min(warm_tokens, ids.size())));
     Result result{test};
     measure::EnergyMeter energy;
     double joules = 0;
     std::vector<double> readings;
     for (std::int64_t r = 0; r < repetitions; ++r) {
-        prepare(session, test);
+        prepare(session, test, false);
         energy.start();
         const auto start = std::chrono::steady_clock::now();
         evaluate(session, test, ids);
@@ -180,7 +182,7 @@ static core::Json row_json(const Result& r, const Settings& s, const run::Sessio
     const run::LanguageModel& model = session.model();
     const double rate = core::mean(r.rates);
     core::Json j;
-    j.set("test", r.test.name()).set("tokens_per_second", rate).set("standard_deviation", core::standard_deviation(r.rates));
+    j.set("test", r.test.name()).set("tokens_per_second", rate).set("standard_deviation", r.rates.size() > 1 ? core::Json(core::standard_deviation(r.rates)) : core::Json());
     j.set("limit", r.limit > 0 ? core::Json(r.limit) : core::Json()).set("share_of_limit", r.limit > 0 ? core::Json(rate / r.limit) : core::Json());
     j.set("read_bytes_per_second", r.read_bytes_per_second > 0 ? core::Json(r.read_bytes_per_second) : core::Json());
     j.set("limit_by", r.limit_by.empty() ? core::Json() : core::Json(r.limit_by));
@@ -200,10 +202,10 @@ static std::string markdown(const core::Json& rows) {
     std::string text = "| model | format | size | parameters | threads | isa | test | tokens/s | limit | share |\n"
                        "|---|---|---|---|---|---|---|---|---|---|\n";
     for (const core::Json& row : rows.items())
-        text += core::format("| {} | {} | {} | {} | {} | {} | {} | {} ± {} | {} | {} |\n", row.at("model").string(), row.at("format").string(),
+        text += core::format("| {} | {} | {} | {} | {} | {} | {} | {}{} | {} | {} |\n", row.at("model").string(), row.at("format").string(),
                              core::human_bytes(row.at("bytes").number()), human_count(row.at("parameters").number()), row.at("threads").integer(),
                              row.at("isa").string(), row.at("test").string(), number(row.at("tokens_per_second"), "{:.2f}"),
-                             number(row.at("standard_deviation"), "{:.2f}"), number(row.at("limit"), "{:.1f}"),
+                             number(row.at("standard_deviation"), " ± {:.2f}"), number(row.at("limit"), "{:.1f}"),
                              number(row.at("share_of_limit"), "{:.1f} %", 100));
     return text;
 }
@@ -264,7 +266,7 @@ static void run(Options& options) {
     const std::shared_ptr<run::LanguageModel> model = open(s);
     run::SessionOptions wanted = s.model.session();
     for (const Test& test : tests) {
-        wanted.context = std::max(wanted.context, test.depth + test.tokens);
+        wanted.context = std::max(wanted.context, test.depth + test.tokens * (test.depth > 0 ? s.repetitions + 1 : 1));
         wanted.slots = std::max(wanted.slots, test.sequences);
     }
     run::Session session(model, pool, wanted);
