@@ -177,9 +177,10 @@ struct TileRows {
     std::int64_t stride_bytes;
 };
 
-// `heights` x `widths` tiles of sums += a b over `steps`. Tiles 0 to 3 hold the sums, 4 and 5 a's, 6 and 7 b's.
+// `heights` x `widths` tiles of sums += a b over `steps`. Tiles 0 to 3 hold the sums, 4 and 5 a's, 6 and 7 b's. Not inlined: where
+// GCC sees that there are at most 16 steps, it writes them all out and runs short of registers for their addresses.
 template <class Tiles, int heights, int widths>
-static void multiply(Tiles& tiles, TileRows a, TileRows b, std::int64_t steps, std::byte* sums, std::int64_t sums_stride_bytes) noexcept {
+[[gnu::noinline]] static void multiply(Tiles& tiles, TileRows a, TileRows b, std::int64_t steps, std::byte* sums, std::int64_t sums_stride_bytes) noexcept {
     std::byte* const right = sums + sums_stride_bytes;
     tiles.template load<0>(sums);
     if constexpr (widths == 2) tiles.template load<1>(right);
