@@ -217,13 +217,15 @@ struct Product {
 template <class Tiles, int widths>
 static void multiply_rows(Tiles& tiles, TileRows a, std::int64_t heights, TileRows b, std::int64_t steps, std::byte* sums) noexcept {
     std::int64_t t = 0;
-    for (; t + 2 <= heights; t += 2) multiply<Tiles, 2, widths>(tiles, {a.first + t * a.stride_bytes, a.stride_bytes}, b, steps, sums + t * tile_bytes, heights * tile_bytes);
-    if (t < heights) multiply<Tiles, 1, widths>(tiles, {a.first + t * a.stride_bytes, a.stride_bytes}, b, steps, sums + t * tile_bytes, heights * tile_bytes);
+    const std::int64_t stride = heights * tile_bytes;
+    for (; t + 2 <= heights; t += 2) multiply<Tiles, 2, widths>(tiles, {a.first + t * a.stride_bytes, a.stride_bytes}, b, steps, sums + t * tile_bytes, stride);
+    if (t < heights) multiply<Tiles, 1, widths>(tiles, {a.first + t * a.stride_bytes, a.stride_bytes}, b, steps, sums + t * tile_bytes, stride);
 }
 
 // Panels [begin, end) times rows [first_row, first_row + rows). Sums are [panel][16 rows of x] tiles.
 template <class Tiles>
-static void multiply_block(Tiles& tiles, const Product& product, std::int64_t begin, std::int64_t end, std::int64_t first_row, std::int64_t rows, std::byte* sums) noexcept {
+static void multiply_block(Tiles& tiles, const Product& product, std::int64_t begin, std::int64_t end, std::int64_t first_row, std::int64_t rows,
+                           std::byte* sums) noexcept {
     alignas(64) std::byte weights[2 * piece_values / depth * tile_bytes];
     const Call& call = product.call;
     const core::Tensor& w = call.inputs[1];
@@ -234,7 +236,8 @@ static void multiply_block(Tiles& tiles, const Product& product, std::int64_t be
         const TileRows a{call.scratch + first_row / cpu::tile_rows * height_bytes + i / depth * tile_bytes, height_bytes}, b{weights, steps * tile_bytes};
         for (std::int64_t p = begin; p < end; p += 2) {
             const std::int64_t widths = std::min<std::int64_t>(2, end - p);
-            for (std::int64_t c = 0; c < widths; ++c) product.decode({w, w.data + (p + c) * product.panel_bytes, i, count, call.isa}, weights + c * b.stride_bytes);
+            for (std::int64_t c = 0; c < widths; ++c)
+                product.decode({w, w.data + (p + c) * product.panel_bytes, i, count, call.isa}, weights + c * b.stride_bytes);
             std::byte* const at = sums + (p - begin) * heights * tile_bytes;
             if (widths == 2) multiply_rows<Tiles, 2>(tiles, a, heights, b, steps, at);
             else multiply_rows<Tiles, 1>(tiles, a, heights, b, steps, at);
@@ -250,7 +253,8 @@ static void multiply_panels(const Product& product, std::int64_t begin, std::int
     for (std::int64_t r = 0; r < all_rows; r += product.rows_at_once) {
         const std::int64_t rows = std::min(product.rows_at_once, all_rows - r), panel_tiles = (rows + 15) / 16;
         multiply_block(tiles, product, begin, end, r, rows, sums);
-        for (std::int64_t p = begin; p < end; ++p) write_panel_sums(product.call, p, r, rows, reinterpret_cast<const float*>(sums + (p - begin) * panel_tiles * tile_bytes));
+        for (std::int64_t p = begin; p < end; ++p)
+            write_panel_sums(product.call, p, r, rows, reinterpret_cast<const float*>(sums + (p - begin) * panel_tiles * tile_bytes));
     }
 }
 
@@ -258,7 +262,8 @@ template <class Tiles, bool native>
 static void run(const Call& call) noexcept {
     const core::Tensor& w = call.inputs[1];
     const std::int64_t rows = call.inputs[0].shape.rows(), k = w.shape.width(), panels = (w.shape[0] + panel_rows - 1) / panel_rows;
-    call.pool->run((rows + cpu::tile_rows - 1) / cpu::tile_rows, [&](std::int64_t t, int) { round_rows<native>(call.inputs[0], t, call.scratch + t * k / depth * tile_bytes); });
+    call.pool->run((rows + cpu::tile_rows - 1) / cpu::tile_rows,
+                   [&](std::int64_t t, int) { round_rows<native>(call.inputs[0], t, call.scratch + t * (k / depth) * tile_bytes); });
     // Equal parts of whole pairs of tiles: a part of few rows would decode for little.
     const std::int64_t row_parts = (rows + most_rows - 1) / most_rows;
     const Product product{call, choose<native>(*w.format), formats::panel_bytes(*w.format, k),

@@ -1,5 +1,5 @@
 // The tile kernel with tiles in memory, at every level of this machine, against matmul's reference in double: formats of
-// every kind, shapes with odd edges. And with the processor's tiles, where there are any: the same bits as in memory.
+// every kind, shapes with odd edges. And with the processor's tiles, where there are any, against those in memory.
 #include <gtest/gtest.h>
 
 #include <cmath>
