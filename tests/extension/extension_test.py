@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-COPIED = ("CMakeLists.txt", "cmake", "src", "examples", "tests")  # all that configuring reads
+COPIED = ("CMakeLists.txt", "cmake", "src", "bench", "examples", "tests")  # all that configuring reads
 ADDED = {"src/formats/toy8/toy8.cpp": HERE / "toy8.cpp", "src/ops/toy_square.cpp": HERE / "toy_square.cpp"}
 RIGHT, WRONG = "mistake = 1.0f;", "mistake = 1.05f;"
 # -O1: the suites run at a fair speed and the compiler takes half the time of a release build.
