@@ -9,7 +9,7 @@ struct Settings {
     std::string model, file, reference, logits, kv_format = "f32";
     std::vector<std::int32_t> token_ids;
     std::int64_t threads = 0, window = 0, windows = 0;
-    bool exact = false;
+    bool exact = false, fast = false;
 };
 
 static void declare(Options& options, Settings& s) {
@@ -22,11 +22,12 @@ static void declare(Options& options, Settings& s) {
     options.add("--logits-out", s.logits, "write the logits of one batch as raw little-endian float32 [tokens][vocabulary]");
     options.add("--kv", s.kv_format, "number format of the KV cache: f32, f16, bf16, q8_0 ...");
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
+    options.flag("--fast", s.fast, "activations of 8 bits instead of 16, for weights of 4 bits and less");
     options.flag("--exact", s.exact, "by the double-precision reference of every operator: slow");
 }
 
 static run::SessionOptions session_options(const Settings& s, std::int64_t tokens) {
-    return {.context = tokens, .batch = tokens, .kv_format = s.kv_format, .use_reference = s.exact};
+    return {.context = tokens, .batch = tokens, .kv_format = s.kv_format, .use_reference = s.exact, .fast = s.fast};
 }
 
 static std::vector<text::TokenId> ids_of(const run::LanguageModel& model, const Settings& s) {
