@@ -23,9 +23,6 @@
     std::memcpy(&word, p, sizeof word);
     return Integers{} + word;
 }
-[[gnu::always_inline]] inline Bytes broadcast_bytes(const void* p) { return (Bytes)broadcast_word(p); }
-[[gnu::always_inline]] inline Integers dot_words(Integers sums, Bytes a, Bytes b) { return dot_words(sums, a, (Integers)b); }
-[[gnu::always_inline]] inline Integers dot_bytes(Integers sums, Bytes a, Bytes b) { return dot_bytes(sums, a, (Integers)b); }
 [[gnu::always_inline]] inline Bytes shift_right(Bytes v, int bits) { return (Bytes)((Unsigned)v >> static_cast<unsigned>(bits)); }
 [[gnu::always_inline]] inline Bytes shift_left(Bytes v, int bits) { return (Bytes)((Unsigned)v << static_cast<unsigned>(bits)); }
 /// Bytes 0 and 2, or 1 and 3, of each lane as two unsigned 16-bit words.

@@ -76,10 +76,7 @@ static const float* cache_rows(const core::Tensor& cache, const std::byte* head,
     const std::byte* const rows = head + position * cache.format->row_bytes(dim);
     // A tile that is not whole vectors of rows is copied, so that nothing is read behind the cache.
     if (cache.format->name == "f32" && count % lanes == 0) return reinterpret_cast<const float*>(rows);
-    std::int64_t i = 0;
-    if (cache.format->name == "f16")
-        for (; i + lanes <= count * dim; i += lanes) store(buffer + i, load_halves(rows + 2 * i));
-    cache.format->decode.at(isa)(rows + i / cache.format->values_per_block * cache.format->bytes_per_block, buffer + i, count * dim - i);
+    cache.format->decode.at(isa)(rows, buffer, count * dim);
     return buffer;
 }
 

@@ -108,11 +108,8 @@ static void run(const Call& call) noexcept {
     const float* const x = lay_side_by_side(call);
     PanelSchedule schedule = schedule_panels(rows, panels, k, formats::panel_bytes(*w.format, k), 4 * 32, most_rows);
     schedule.rows_at_once = std::max<std::int64_t>(schedule.rows_at_once / tile_rows, 1) * tile_rows;
-    call.pool->run((panels + schedule.panels_per_chunk - 1) / schedule.panels_per_chunk, [&](std::int64_t c, int) {
-        const std::int64_t end = std::min(panels, (c + 1) * schedule.panels_per_chunk);
-        for (std::int64_t r = 0; r < rows; r += schedule.rows_at_once)
-            for (std::int64_t p = c * schedule.panels_per_chunk; p < end; ++p) multiply_panel(call, x, p, r, std::min(schedule.rows_at_once, rows - r));
-    });
+    for_each_panel(*call.pool, schedule, panels, rows,
+                   [&](std::int64_t panel, std::int64_t first_row, std::int64_t count) { multiply_panel(call, x, panel, first_row, count); });
 }
 
 }  // namespace float_panel_kernel

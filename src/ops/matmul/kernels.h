@@ -34,6 +34,15 @@ struct PanelSchedule {
 };
 /// `block_bytes`: what 32 activations of one row take.
 PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t panel_bytes, std::int64_t block_bytes, std::int64_t most_rows) noexcept;
+/// Calls multiply(panel, first_row, rows) for every panel with every stretch of rows, in parallel, as the schedule cuts them.
+template <class Multiply>
+void for_each_panel(core::Pool& pool, const PanelSchedule& schedule, std::int64_t panels, std::int64_t rows, const Multiply& multiply) {
+    pool.run((panels + schedule.panels_per_chunk - 1) / schedule.panels_per_chunk, [&](std::int64_t c, int) {
+        const std::int64_t first = c * schedule.panels_per_chunk, end = first + schedule.panels_per_chunk < panels ? first + schedule.panels_per_chunk : panels;
+        for (std::int64_t r = 0; r < rows; r += schedule.rows_at_once)
+            for (std::int64_t p = first; p < end; ++p) multiply(p, r, r + schedule.rows_at_once < rows ? schedule.rows_at_once : rows - r);
+    });
+}
 /// Puts the sums [rows][16] of one panel, plus bias, in their places of the output.
 void write_panel_sums(const Call& call, std::int64_t panel, std::int64_t first_row, std::int64_t rows, const float* sums) noexcept;
 

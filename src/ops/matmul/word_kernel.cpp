@@ -220,11 +220,8 @@ static void run(const Call& call) noexcept {
                           form.table ? 128 : form.zero,
                           formats::panel_bytes(*w.format, k)};
     const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
-    call.pool->run((panels + schedule.panels_per_chunk - 1) / schedule.panels_per_chunk, [&](std::int64_t c, int) {
-        const std::int64_t end = std::min(panels, (c + 1) * schedule.panels_per_chunk);
-        for (std::int64_t r = 0; r < rows; r += schedule.rows_at_once)
-            for (std::int64_t p = c * schedule.panels_per_chunk; p < end; ++p) multiply_panel(product, p, r, std::min(schedule.rows_at_once, rows - r));
-    });
+    for_each_panel(*call.pool, schedule, panels, rows,
+                   [&](std::int64_t panel, std::int64_t first_row, std::int64_t count) { multiply_panel(product, panel, first_row, count); });
 }
 
 }  // namespace word_kernel
