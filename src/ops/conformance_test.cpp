@@ -41,10 +41,15 @@ struct Prepared {
     std::vector<std::int32_t> sequences, past_positions, positions;
 };
 
+// Matrices with as many rows as the first input have a row per token; the others, and vectors, are weights.
+bool is_per_row(const std::vector<TensorType>& types, std::size_t i) {
+    return types[i] && types[i].shape.rank() == 2 && types[i].shape.rows() == types[0].shape.rows();
+}
+
 std::vector<TensorType> with_rows(const std::vector<TensorType>& types, std::int64_t rows) {
     std::vector<TensorType> result = types;
-    for (TensorType& t : result)
-        if (t) t.shape[0] = rows;
+    for (std::size_t i = 0; i < types.size(); ++i)
+        if (is_per_row(types, i)) result[i].shape[0] = rows;
     return result;
 }
 
@@ -56,7 +61,8 @@ Prepared prepare(const Op& op, const Case& c, std::mt19937& random) {
     const std::int64_t rows = c.inputs[0].shape.rows();
     if (op.states) {
         if (c.past)
-            for (const TensorType& t : with_rows(c.inputs, c.past)) p.past_inputs.push_back(random_tensor(t, c.index_limit, random));
+            for (std::size_t i = 0; i < c.inputs.size(); ++i)
+                p.past_inputs.push_back(is_per_row(c.inputs, i) ? random_tensor(with_rows(c.inputs, c.past)[i], c.index_limit, random) : p.inputs[i]);
         for (const StateType& s : op.states({c.attributes, c.inputs, p.output}, {c.context})) {
             core::Shape shape{2};  // two slots: the second one is used, so that a slot mix-up shows
             for (int i = 0; i < s.shape.rank(); ++i) shape.append(s.shape[i]);

@@ -1,7 +1,9 @@
 // Causal grouped-query attention over a KV cache.
 //
 // For row r at position p of its sequence, head h with its kv head g = h / (heads / kv_heads):
-//     y[h] = sum over j <= p of softmax_j(scale * q[h] . K[g][j]) V[g][j]
+//     y[h] = sum over j <= p of softmax_j(f(scale * q[h] . K[g][j])) V[g][j]
+// Which keys a row sees (all before it, a window, a chunk, all) and what f does to scores (softcap, biases by distance), and
+// scores without a value (sinks), are attributes and optional inputs: Mask and Scoring in kernels.h.
 // New keys and values are first written to the cache (State "k" and "v", laid out [kv_head, context, head_dim], in the
 // session's KV format), then read back, so a row sees the same rounded values whether it came in a prompt or alone.
 // Vaswani et al., 2017, equation 1; grouped queries: Ainslie et al., 2023. The kernels stand in the other files of this
@@ -23,7 +25,12 @@ static TensorType shape(const NodeView& node) {
     require(node.inputs[1].shape == core::Shape({rows, width / heads * kv_heads}), "attention: k must be [rows, kv_heads * head_dim]", node);
     require(node.inputs[2].shape.rows() == rows && node.inputs[2].shape.width() % kv_heads == 0, "attention: v must be [rows, kv_heads * value_dim]", node);
     const std::int64_t value_dim = node.inputs[2].shape.width() / kv_heads;
-    require(width / heads <= most_head_dim && value_dim <= most_head_dim, "attention: heads wider than 512 are not supported", node);
+    require(width / heads <= most_head_dim && value_dim <= most_head_dim, "attention: heads wider than 576 are not supported", node);
+    if (node.input(3)) require_f32(node, 3), require(node.inputs[3].shape.elements() == heads, "attention: sinks must be [heads]", node);
+    if (node.input(4)) {
+        require_f32(node, 4);
+        require(node.inputs[4].shape.rows() == heads && node.inputs[4].shape.width() % 2 == 1, "attention: bias must be [heads, 2 d + 1]", node);
+    }
     return f32({rows, heads * value_dim});
 }
 
@@ -37,31 +44,48 @@ static std::vector<double> cache_row(const core::Tensor& cache, std::int64_t seq
     return row_as_double(cache, (sequence * cache.shape[1] + head) * cache.shape[2] + position);
 }
 
+/// The score of head `h` of a row at `position` with the key at `j`.
+static double adjusted(const Scoring& scoring, double score, std::int64_t h, std::int64_t position, std::int64_t j) {
+    if (scoring.softcap > 0) score = scoring.softcap * std::tanh(score / scoring.softcap);
+    if (scoring.alibi > 0) score += scoring.slope(h) * static_cast<double>(j - position);
+    if (scoring.bias) score += scoring.bias_at(h, j - position);
+    return score;
+}
+
+/// Output of one head of row `r`, whose query is `q`.
+static std::vector<double> attend(const Call& call, const Scoring& scoring, std::int64_t r, std::int64_t h, std::span<const double> q) {
+    const std::int64_t sequence = call.batch.sequences[static_cast<std::size_t>(r)], position = call.batch.positions[static_cast<std::size_t>(r)];
+    const std::int64_t kv_head = h / (scoring.heads / call.attributes.integer("kv_heads"));
+    const Keys keys = Mask(call.attributes).of(call.batch, r);
+    std::vector<double> scores, sums(static_cast<std::size_t>(call.states[1].shape[3]));
+    for (std::int64_t j = keys.begin; j < keys.end; ++j) {
+        const std::vector<double> k = cache_row(call.states[0], sequence, kv_head, j);
+        double score = 0;
+        for (std::size_t i = 0; i < q.size(); ++i) score += q[i] * k[i];
+        scores.push_back(adjusted(scoring, score * call.attributes.real("scale"), h, position, j));
+    }
+    double maximum = *std::max_element(scores.begin(), scores.end());
+    if (scoring.sinks) maximum = std::max(maximum, static_cast<double>(scoring.sinks[h]));
+    double total = scoring.sinks ? std::exp(scoring.sinks[h] - maximum) : 0;
+    for (double& s : scores) total += s = std::exp(s - maximum);
+    for (std::int64_t j = keys.begin; j < keys.end; ++j) {
+        const std::vector<double> v = cache_row(call.states[1], sequence, kv_head, j);
+        for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[static_cast<std::size_t>(j - keys.begin)] / total * v[i];
+    }
+    return sums;
+}
+
 static void reference(const Call& call) {
     const std::int64_t rows = call.inputs[0].shape.rows(), heads = call.attributes.integer("heads"), kv_heads = call.attributes.integer("kv_heads");
     for (std::int64_t r = 0; r < rows; ++r)
         for (std::int64_t g = 0; g < kv_heads; ++g) append_head(call, r, g);
+    const Scoring scoring(call);
     for (std::int64_t r = 0; r < rows; ++r) {
         const std::vector<double> q = row_as_double(call.inputs[0], r);
-        const std::int64_t head_dim = static_cast<std::int64_t>(q.size()) / heads, keys = call.batch.positions[static_cast<std::size_t>(r)] + 1;
-        const std::int64_t sequence = call.batch.sequences[static_cast<std::size_t>(r)];
+        const std::size_t head_dim = q.size() / static_cast<std::size_t>(heads);
         std::vector<double> y;
         for (std::int64_t h = 0; h < heads; ++h) {
-            const std::int64_t kv_head = h / (heads / kv_heads);
-            std::vector<double> scores(static_cast<std::size_t>(keys)), sums(static_cast<std::size_t>(call.states[1].shape[3]));
-            for (std::int64_t j = 0; j < keys; ++j) {
-                const std::vector<double> k = cache_row(call.states[0], sequence, kv_head, j);
-                for (std::int64_t i = 0; i < head_dim; ++i)
-                    scores[static_cast<std::size_t>(j)] += q[static_cast<std::size_t>(h * head_dim + i)] * k[static_cast<std::size_t>(i)];
-                scores[static_cast<std::size_t>(j)] *= call.attributes.real("scale");
-            }
-            const double maximum = *std::max_element(scores.begin(), scores.end());
-            double total = 0;
-            for (double& s : scores) total += s = std::exp(s - maximum);
-            for (std::int64_t j = 0; j < keys; ++j) {
-                const std::vector<double> v = cache_row(call.states[1], sequence, kv_head, j);
-                for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += scores[static_cast<std::size_t>(j)] / total * v[i];
-            }
+            const std::vector<double> sums = attend(call, scoring, r, h, std::span(q).subspan(static_cast<std::size_t>(h) * head_dim, head_dim));
             y.insert(y.end(), sums.begin(), sums.end());
         }
         store_row(call.output, r, y);
@@ -98,6 +122,20 @@ static std::vector<Case> cases() {
                 list.push_back(one_case(heads, kv_heads, head_dim, rows, past, format));
     // More query heads to a kv head than one unit of work takes.
     for (const std::int64_t rows : {1, 5}) list.push_back(one_case(300, 1, 16, rows, 11, "f32"));
+    // Masks and changes of scores, alone and together.
+    for (const std::string_view format : {"f32", "f16", "q8_0"})
+        for (const auto& [rows, past] : {std::pair<std::int64_t, std::int64_t>{1, 0}, {1, 150}, {3, 71}, {80, 40}})
+            for (int kind = 0; kind < 7; ++kind) {
+                Case c = one_case(6, 2, 32, rows, past, format);
+                if (kind == 0 || kind == 5) c.attributes.set("window", std::int64_t{37});
+                if (kind == 1) c.attributes.set("chunk", std::int64_t{50});
+                if (kind == 2 || kind == 5) c.attributes.set("softcap", 1.5);
+                if (kind == 3) c.attributes.set("alibi", 8.0);
+                if (kind == 4 || kind == 5) c.inputs.push_back(f32({6}));
+                if (kind == 6 && past > 0) continue;
+                if (kind == 6) c.attributes.set("causal", std::int64_t{0}), c.inputs.push_back({}), c.inputs.push_back(f32({6, 2 * 20 + 1}));
+                list.push_back(c);
+            }
     return list;
 }
 
@@ -116,9 +154,9 @@ static const Kernel kernels[] = {
 namespace tailor::ops::entries {
 extern const Op attention = {
     .name = "attention",
-    .doc = "q [rows, heads * d], k [rows, kv_heads * d], v [rows, kv_heads * e] -> [rows, heads * e]: softmax(scale q K^T) V over the cache",
+    .doc = "q [rows, heads * d], k [rows, kv_heads * d], v [rows, kv_heads * e] -> [rows, heads * e]: softmax(scale q K^T) V over the cache; sinks [heads], bias [heads, 2 d + 1] optional",
     .least_inputs = 3,
-    .most_inputs = 3,
+    .most_inputs = 5,
     .shape = &attention_kernels::shape,
     .reference = &attention_kernels::reference,
     .kernels = attention_kernels::kernels,

@@ -268,14 +268,15 @@ static inline const std::byte* whole_tile(const std::byte* rows, std::int64_t ro
     return s.rows;
 }
 
-/// One tile of a unit: its rows of the cache begin at `keys` and `values`.
+/// One tile of a unit, whose first key stands at `position`: its rows of the cache begin at `keys` and `values`.
 template <int width>
-static void attend_codes(const std::byte* keys, CodeFormat key_format, std::int64_t head_dim, const std::byte* values, CodeFormat value_format, std::int64_t value_dim,
-                         std::int64_t heads, std::int64_t count, Ahead& keys_ahead, Ahead& values_ahead, CodeScratch& s, Running& running) noexcept {
+static void attend_codes(const Unit& unit, std::int64_t position, const std::byte* keys, CodeFormat key_format, std::int64_t head_dim, const std::byte* values,
+                         CodeFormat value_format, std::int64_t value_dim, std::int64_t count, Ahead& keys_ahead, Ahead& values_ahead, CodeScratch& s, Running& running) noexcept {
     using ScoreCodes = void (*)(CodeScratch&, std::int64_t, std::int64_t, std::int64_t) noexcept;
     using AddCodes = void (*)(const CodeScratch&, std::int64_t, std::int64_t, std::int64_t, const Vector*, const Vector*, float*, std::int64_t) noexcept;
     static constexpr ScoreCodes score_codes_of[] = {nullptr, &score_codes<1>, &score_codes<2>, &score_codes<3>, &score_codes<4>};
     static constexpr AddCodes add_codes_of[] = {nullptr, &add_codes<1>, &add_codes<2>, &add_codes<3>, &add_codes<4>};
+    const std::int64_t heads = unit.heads;
     Unpack<width>::keys(whole_tile(keys, head_dim / 32 * block_bytes(key_format), count, s), head_dim, key_format, s);
     for (std::int64_t h = 0; h < heads; h += 4)
         for (std::int64_t j = 0; j < count; j += 2 * lanes) {
@@ -283,7 +284,10 @@ static void attend_codes(const std::byte* keys, CodeFormat key_format, std::int6
             score_codes_of[std::min<std::int64_t>(4, heads - h)](s, h, j, head_dim);
         }
     Vector correction[most_heads], factor[most_heads];
-    for (std::int64_t h = 0; h < heads; ++h) correction[h] = weigh(running, h, count, s.scores[h], factor[h]);
+    for (std::int64_t h = 0; h < heads; ++h) {
+        if (unit.scoring->changes_scores()) adjust(*unit.scoring, unit.first_head + h, unit.position, position, count, s.scores[h]);
+        correction[h] = weigh(running, h, count, s.scores[h], factor[h]);
+    }
     Unpack<width>::values(whole_tile(values, value_dim / 32 * block_bytes(value_format), count, s), value_dim, value_format, s);
     for (std::int64_t b = 0; b < value_dim / 32; ++b) {
         for (std::int64_t h = 0; h < heads; ++h) weights_to_bytes<width>(s, h, b);

@@ -65,9 +65,10 @@ struct Scratch {
     alignas(64) float scores[most_heads * tile_keys];          // [head][key]
 };
 
-/// One row, some heads, some keys.
+/// One row at `position`, some heads, some keys.
 struct Unit {
-    std::int64_t row, kv_head, first_head, heads, begin, end;
+    std::int64_t row, position, kv_head, first_head, heads, begin, end;
+    const Scoring* scoring;
 };
 
 /// `count` rows of a cache from `position`, as f32: in place when they are f32, else decoded into `buffer`.
@@ -125,6 +126,21 @@ static void add_values(const float* weights, const float* values, std::int64_t d
         }
 }
 
+/// Softcap and biases of the first `count` scores (times log2 e) of head `h`, whose row stands at `position`.
+static void adjust(const Scoring& scoring, std::int64_t h, std::int64_t position, std::int64_t first_key, std::int64_t count, float* scores) noexcept {
+    const float cap = scoring.softcap * log2_e, slope = scoring.slope(h) * log2_e;
+    for (std::int64_t j = 0; j < count; j += lanes) {
+        Vector value = load(scores + j);
+        if (cap > 0) value = hyperbolic_tangent(value * (1 / cap)) * cap;
+        store(scores + j, value);
+    }
+    for (std::int64_t j = 0; j < count; ++j) {
+        const std::int64_t distance = first_key + j - position;
+        scores[j] += slope * static_cast<float>(distance);
+        if (scoring.bias) scores[j] += scoring.bias_at(h, distance) * log2_e;
+    }
+}
+
 /// Scores of one head become weights relative to the tile's own maximum; the head's maximum and total move on. Returns the
 /// factor of what was summed before; `factor` is that of the tile's weights.
 static Vector weigh(Running& running, std::int64_t h, std::int64_t count, float* scores, Vector& factor) noexcept {
@@ -164,7 +180,10 @@ static void attend_tile(const Call& call, const Unit& unit, std::int64_t positio
         for (std::int64_t j = 0; j < count; j += vectors * lanes)
             score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, s.keys + j, factor, s.scores + h * tile_keys + j);
     Vector correction[most_heads], tile_factor[most_heads];
-    for (std::int64_t h = 0; h < unit.heads; ++h) correction[h] = weigh(running, h, count, s.scores + h * tile_keys, tile_factor[h]);
+    for (std::int64_t h = 0; h < unit.heads; ++h) {
+        if (unit.scoring->changes_scores()) adjust(*unit.scoring, unit.first_head + h, unit.position, position, count, s.scores + h * tile_keys);
+        correction[h] = weigh(running, h, count, s.scores + h * tile_keys, tile_factor[h]);
+    }
     const float* const values = cache_rows(v_cache, cache_head(v_cache, sequence, unit.kv_head), position, count, call.isa, s.rows);
     const std::int64_t padded = round_up(value_dim, lanes);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
@@ -190,7 +209,7 @@ static void attend_in_codes(const Call& call, const Unit& unit, float factor, Ru
     for (std::int64_t j = unit.begin; j < unit.end; j += tile_keys) {
         const std::int64_t count = std::min(tile_keys, unit.end - j), next = j + count, more = std::min(tile_keys, unit.end - next);
         Ahead keys_ahead{keys + next * key_bytes, keys + (next + more) * key_bytes}, values_ahead{values + next * value_bytes, values + (next + more) * value_bytes};
-        attend_codes<width>(keys + j * key_bytes, code_format(k), head_dim, values + j * value_bytes, code_format(v), value_dim, unit.heads, count, keys_ahead, values_ahead, s, running);
+        attend_codes<width>(unit, j, keys + j * key_bytes, code_format(k), head_dim, values + j * value_bytes, code_format(v), value_dim, count, keys_ahead, values_ahead, s, running);
     }
 }
 
@@ -201,6 +220,8 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
     const std::int64_t padded = round_up(call.states[1].shape[3], lanes);
     std::memset(running.sums, 0, static_cast<std::size_t>(unit.heads * padded) * 4);
     for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(no_score), running.total[h] = Vector{};
+    if (unit.scoring->sinks && unit.begin == Mask(call.attributes).of(call.batch, unit.row).begin)  // the first part has the sinks
+        for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(unit.scoring->sinks[unit.first_head + h] * log2_e), running.total[h][0] = 1;
     const float factor = static_cast<float>(call.attributes.real("scale")) * log2_e;
 #if defined(__x86_64__)
     if constexpr (width == 16)
@@ -212,7 +233,11 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
 static Cut cut_of(const Call& call) noexcept {
     const std::int64_t rows = call.inputs[0].shape.rows(), kv_heads = call.states[0].shape[1];
     std::int64_t keys = 0;
-    for (const std::int32_t position : call.batch.positions) keys = std::max<std::int64_t>(keys, position + 1);
+    const Mask mask(call.attributes);
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const Keys seen = mask.of(call.batch, r);
+        keys = std::max(keys, seen.end - seen.begin);
+    }
     Cut cut{};
     cut.group_heads = call.attributes.integer("heads") / kv_heads;
     cut.slice_heads = std::min(cut.group_heads, most_heads);
@@ -245,12 +270,13 @@ static void merge(const Call& call, const Cut& cut, const Unit& unit, const floa
 }
 
 /// One unit; the one that finishes last among the parts of a (row, slice of heads) merges them.
-static void attend_part(const Call& call, const Cut& cut, std::int64_t chunk, float* partials, std::atomic<std::int32_t>* parts_left) noexcept {
+static void attend_part(const Call& call, const Scoring& scoring, const Cut& cut, std::int64_t chunk, float* partials, std::atomic<std::int32_t>* parts_left) noexcept {
     const std::int64_t part = chunk % cut.parts, merge_index = chunk / cut.parts, slice = merge_index % cut.slices;
     const std::int64_t kv_heads = call.states[0].shape[1], kv_head = merge_index / cut.slices % kv_heads, row = merge_index / cut.slices / kv_heads;
-    const std::int64_t keys = call.batch.positions[static_cast<std::size_t>(row)] + 1, first_head = slice * cut.slice_heads;
-    const Unit unit{row, kv_head, kv_head * cut.group_heads + first_head, std::min(cut.slice_heads, cut.group_heads - first_head),
-                    std::min(keys, part * cut.part_keys), std::min(keys, (part + 1) * cut.part_keys)};
+    const std::int64_t position = call.batch.positions[static_cast<std::size_t>(row)], first_head = slice * cut.slice_heads;
+    const Keys keys = Mask(call.attributes).of(call.batch, row);
+    const Unit unit{row, position, kv_head, kv_head * cut.group_heads + first_head, std::min(cut.slice_heads, cut.group_heads - first_head),
+                    std::min(keys.end, keys.begin + part * cut.part_keys), std::min(keys.end, keys.begin + (part + 1) * cut.part_keys), &scoring};
     Running running;
     attend(call, unit, running);
     const std::int64_t value_dim = cut.partial_floats - 2, padded = round_up(value_dim, lanes);
@@ -271,11 +297,12 @@ static void run(const Call& call) noexcept {
     append(call);
     const split::Cut cut = split::cut_of(call);
     const std::int64_t merges = call.inputs[0].shape.rows() * call.states[0].shape[1] * cut.slices;
+    const Scoring scoring(call);
     alignas(64) float partials[split::partial_capacity];
     std::atomic<std::int32_t> parts_left[split::most_merges];
     if (cut.parts > 1)
         for (std::int64_t i = 0; i < merges; ++i) parts_left[i].store(static_cast<std::int32_t>(cut.parts), std::memory_order_relaxed);
-    call.pool->run(merges * cut.parts, [&](std::int64_t c, int) { split::attend_part(call, cut, c, partials, parts_left); });
+    call.pool->run(merges * cut.parts, [&](std::int64_t c, int) { split::attend_part(call, scoring, cut, c, partials, parts_left); });
 }
 
 }  // namespace tailor::ops::attention_kernels::TAILOR_ISA

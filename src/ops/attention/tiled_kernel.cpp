@@ -52,21 +52,22 @@ constexpr float log2_e = 1.44269504088896341f;
 constexpr std::int64_t lane_capacity(std::int64_t dim) { return dim <= 128 ? 256 : dim <= 256 ? 128 : 64; }
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// What one unit of work needs, about 550 KB on the stack of its thread. Queries and keys are pairs of words or floats.
+/// What one unit of work needs, about 620 KB on the stack of its thread. Queries and keys are pairs of words or floats.
 struct Scratch {
-    alignas(64) float q[256 * 128];               // [group of lanes][pair of dimensions, or dimension][lane]
-    alignas(64) float sums[256 * 128];            // [group of lanes][value dimension][lane]
-    alignas(64) float keys[64 * 512 + 64];        // [key][pair of dimensions, or dimension]
-    alignas(64) float values[64 * 512 + 64];      // [key][value dimension]
+    alignas(64) float q[64 * most_head_dim];           // [group of lanes][pair of dimensions, or dimension][lane]
+    alignas(64) float sums[64 * most_head_dim];          // [group of lanes][value dimension][lane]
+    alignas(64) float keys[64 * most_head_dim + 64];    // [key][pair of dimensions, or dimension]
+    alignas(64) float values[64 * most_head_dim + 64];  // [key][value dimension]
     alignas(64) float scores[tile_keys * group];  // [key][lane]
-    alignas(64) float q_scale[256], maximum[256], total[256];
-    alignas(64) std::int32_t positions[256];
+    alignas(64) float q_scale[256], maximum[256], total[256], slope[256];
+    alignas(64) std::int32_t positions[256], first_key[256], last_key[256];  // of the row of each lane; what it sees
     alignas(64) float key_scale[tile_keys];
 };
 
 /// The rows and heads of one unit.
 struct Unit {
     std::int64_t first_row, rows, first_head, heads, kv_head, sequence;
+    const Scoring* scoring;
     std::int64_t lanes_used() const { return rows * heads; }
     std::int64_t row_of(std::int64_t lane) const { return first_row + lane / heads; }
     std::int64_t head_of(std::int64_t lane) const { return first_head + lane % heads; }
@@ -122,17 +123,23 @@ static float prepare_query(const float* q, std::int64_t head_dim, bool exact, fl
 static void prepare_queries(const Call& call, const Unit& unit, const Tile& tile, Scratch& s) noexcept {
     const float scale = static_cast<float>(call.attributes.real("scale")) * log2_e;
     const std::int64_t depth = round_up(tile.depth(), lanes), used = unit.lanes_used();
+    const Mask mask(call.attributes);
+    const float* const sinks = unit.scoring->sinks;
     for (std::int64_t g = 0; g < used; g += group) {
         for (std::int64_t l = g; l < std::min(g + group, round_up(used, lanes)); ++l) {
             float* const query = s.keys + (l - g) * depth;
             if (l < used) {
                 s.q_scale[l] = prepare_query(call.inputs[0].row_f32(unit.row_of(l)) + unit.head_of(l) * tile.head_dim, tile.head_dim, tile.exact, query) * scale;
                 s.positions[l] = call.batch.positions[static_cast<std::size_t>(unit.row_of(l))];
+                const Keys keys = l % unit.heads ? Keys{s.first_key[l - 1], s.last_key[l - 1] + 1} : mask.of(call.batch, unit.row_of(l));
+                s.first_key[l] = static_cast<std::int32_t>(keys.begin), s.last_key[l] = static_cast<std::int32_t>(keys.end - 1);
+                s.slope[l] = unit.scoring->slope(unit.head_of(l)) * log2_e;
             } else {  // lanes without a row repeat the last one
                 std::memcpy(query, query - depth, static_cast<std::size_t>(depth) * 4);
-                s.q_scale[l] = s.q_scale[l - 1], s.positions[l] = s.positions[l - 1];
+                s.q_scale[l] = s.q_scale[l - 1], s.positions[l] = s.positions[l - 1], s.slope[l] = s.slope[l - 1];
+                s.first_key[l] = s.first_key[l - 1], s.last_key[l] = s.last_key[l - 1];
             }
-            s.maximum[l] = masked_score, s.total[l] = 0;
+            s.maximum[l] = sinks ? sinks[unit.head_of(std::min(l, used - 1))] * log2_e : masked_score, s.total[l] = sinks ? 1 : 0;
         }
         transpose_into(s.keys, depth, s.q + g * depth, group, round_up(std::min(group, used - g), lanes), depth);
     }
@@ -195,10 +202,22 @@ static void multiply_words(const float* q, const float* keys, std::int64_t depth
     }
 }
 
-/// Scores of the tile's first `count` keys for V vectors of lanes from lane `g`, and their maximum. `mask`: some lane stands
-/// before the last key.
+/// Softcap and biases of the scores (times log2 e) of the lanes from lane `l` with the key at `key`.
+static Vector adjusted(const Scratch& s, const Unit& unit, std::int64_t l, std::int64_t key, Vector value) noexcept {
+    const Scoring& scoring = *unit.scoring;
+    const float cap = scoring.softcap * log2_e;
+    if (cap > 0) value = hyperbolic_tangent(value * (1 / cap)) * cap;
+    value = fused(load(s.slope + l), to_floats(broadcast_integer(static_cast<std::int32_t>(key)) - load_integers(s.positions + l)), value);
+    if (scoring.bias)
+        for (int i = 0; i < lanes; ++i) value[i] += scoring.bias_at(unit.head_of(std::min(l + i, unit.lanes_used() - 1)), key - s.positions[l + i]) * log2_e;
+    return value;
+}
+
+/// Scores of the tile's first `count` keys for V vectors of lanes from lane `g`, and their maximum. `mask`: some lane does not
+/// see all of these keys.
 template <int V>
-static void score(Scratch& s, std::int64_t g, const Tile& tile, std::int64_t count, bool mask, Vector (&tile_maximum)[V]) noexcept {
+static void score(Scratch& s, const Unit& unit, std::int64_t g, const Tile& tile, std::int64_t count, bool mask, Vector (&tile_maximum)[V]) noexcept {
+    const bool adjusts = unit.scoring->changes_scores();
     const float* const q = s.q + g * round_up(tile.depth(), lanes);
     for (int v = 0; v < V; ++v) tile_maximum[v] = broadcast(masked_score);
     for (std::int64_t j = 0; j < count; j += tile_rows) {
@@ -207,8 +226,12 @@ static void score(Scratch& s, std::int64_t g, const Tile& tile, std::int64_t cou
         for (int i = 0; i < tile_rows; ++i)
             for (int v = 0; v < V; ++v) {
                 Vector value = load(row + i * group + v * lanes) * (load(s.q_scale + g + v * lanes) * s.key_scale[j + i]);
+                if (adjusts) value = adjusted(s, unit, g + v * lanes, tile.position + j + i, value);
                 const Integers key = broadcast_integer(static_cast<std::int32_t>(tile.position + j + i));
-                if (mask) value = key > load_integers(s.positions + g + v * lanes) ? broadcast(masked_score) : value;
+                if (mask) {
+                    value = key > load_integers(s.last_key + g + v * lanes) ? broadcast(masked_score) : value;
+                    value = key < load_integers(s.first_key + g + v * lanes) ? broadcast(masked_score) : value;
+                }
                 store(row + i * group + v * lanes, value);
                 tile_maximum[v] = value > tile_maximum[v] ? value : tile_maximum[v];
             }
@@ -257,25 +280,26 @@ static void weigh(Scratch& s, std::int64_t g, std::int64_t count, const Vector (
 
 /// One tile for the V vectors of lanes from lane `g`, as far as its last lane sees.
 template <int V>
-static void attend_lanes(Scratch& s, std::int64_t g, const Tile& tile) noexcept {
-    std::int32_t first = s.positions[g], last = first;
-    for (std::int64_t l = g; l < g + V * lanes; ++l) first = std::min(first, s.positions[l]), last = std::max(last, s.positions[l]);
-    const std::int64_t count = std::min(tile.count, last + 1 - tile.position);
-    if (count <= 0) return;
-    const bool mask = round_up(count, tile_rows) > first + 1 - tile.position;
+static void attend_lanes(Scratch& s, const Unit& unit, std::int64_t g, const Tile& tile) noexcept {
+    const auto [least_first, most_first] = std::minmax_element(s.first_key + g, s.first_key + g + V * lanes);
+    const auto [least_last, most_last] = std::minmax_element(s.last_key + g, s.last_key + g + V * lanes);
+    const std::int64_t count = std::min(tile.count, *most_last + 1 - tile.position);
+    if (count <= 0 || tile.position + count <= *least_first) return;
+    const bool mask = round_up(count, tile_rows) > *least_last + 1 - tile.position || *most_first > tile.position;
     Vector tile_maximum[V], correction[V];
-    score<V>(s, g, tile, count, mask, tile_maximum);
+    score<V>(s, unit, g, tile, count, mask, tile_maximum);
     weigh<V>(s, g, count, tile_maximum, correction);
     add_values<V>(s.values, tile.value_dim, count, s.scores, correction, s.sums + g * round_up(tile.value_dim, lanes));
 }
 
-static void attend_tile(Scratch& s, std::int64_t used, const Tile& tile) noexcept {
+static void attend_tile(Scratch& s, const Unit& unit, const Tile& tile) noexcept {
+    const std::int64_t used = unit.lanes_used();
     for (std::int64_t g = 0; g < used; g += group) {
         switch (std::min<std::int64_t>(vectors, (used - g + lanes - 1) / lanes)) {
-            case 1: attend_lanes<1>(s, g, tile); break;
-            case 2: attend_lanes<2>(s, g, tile); break;
-            case 3: attend_lanes<std::min(3, vectors)>(s, g, tile); break;
-            default: attend_lanes<vectors>(s, g, tile);
+            case 1: attend_lanes<1>(s, unit, g, tile); break;
+            case 2: attend_lanes<2>(s, unit, g, tile); break;
+            case 3: attend_lanes<std::min(3, vectors)>(s, unit, g, tile); break;
+            default: attend_lanes<vectors>(s, unit, g, tile);
         }
     }
 }
@@ -301,14 +325,13 @@ static void attend(const Call& call, const Unit& unit) noexcept {
     const std::int64_t head_dim = call.states[0].shape[3], value_dim = call.states[1].shape[3];
     Tile tile{0, 0, head_dim, value_dim, call.states[0].format->name == "f32"};
     prepare_queries(call, unit, tile, s);
-    std::int64_t keys = 0;
-    for (std::int64_t r = unit.first_row; r < unit.first_row + unit.rows; ++r)
-        keys = std::max<std::int64_t>(keys, call.batch.positions[static_cast<std::size_t>(r)] + 1);
-    for (; tile.position < keys; tile.position += tile_keys) {
-        tile.count = std::min(tile_keys, keys - tile.position);
+    const std::int64_t end = *std::max_element(s.last_key, s.last_key + unit.lanes_used()) + 1;
+    tile.position = *std::min_element(s.first_key, s.first_key + unit.lanes_used()) / tile_keys * tile_keys;
+    for (; tile.position < end; tile.position += tile_keys) {
+        tile.count = std::min(tile_keys, end - tile.position);
         prepare_keys(call, unit, tile, s);
         prepare_values(call, unit, tile, s);
-        attend_tile(s, unit.lanes_used(), tile);
+        attend_tile(s, unit, tile);
     }
     store_outputs(call, unit, value_dim, s);
 }
@@ -331,7 +354,7 @@ static Cut cut_of(const Call& call) noexcept {
 }
 
 /// The rows of one block, a run of rows of the same sequence at a time.
-static void attend_block(const Call& call, const Cut& cut, std::int64_t chunk) noexcept {
+static void attend_block(const Call& call, const Scoring& scoring, const Cut& cut, std::int64_t chunk) noexcept {
     const std::int64_t block = chunk % cut.blocks, slice = chunk / cut.blocks % cut.slices, kv_head = chunk / cut.blocks / cut.slices;
     const std::int64_t end = std::min(call.inputs[0].shape.rows(), (block + 1) * cut.block_rows), first_head = slice * cut.slice_heads;
     const std::int64_t heads = std::min(cut.slice_heads, cut.group_heads - first_head);
@@ -339,7 +362,7 @@ static void attend_block(const Call& call, const Cut& cut, std::int64_t chunk) n
         const std::int32_t sequence = call.batch.sequences[static_cast<std::size_t>(r)];
         std::int64_t stop = r + 1;
         while (stop < end && call.batch.sequences[static_cast<std::size_t>(stop)] == sequence) ++stop;
-        attend(call, {r, stop - r, kv_head * cut.group_heads + first_head, heads, kv_head, sequence});
+        attend(call, {r, stop - r, kv_head * cut.group_heads + first_head, heads, kv_head, sequence, &scoring});
         r = stop;
     }
 }
@@ -354,7 +377,8 @@ static void run(const Call& call) noexcept {
     if (static_cast<std::int64_t>(sequences.size()) < (few_rows + 1) * static_cast<std::int64_t>(runs)) return split_kernel.at(call.isa)(call);
     append(call);
     const tiled::Cut cut = tiled::cut_of(call);
-    call.pool->run(call.states[0].shape[1] * cut.slices * cut.blocks, [&](std::int64_t c, int) { tiled::attend_block(call, cut, c); });
+    const Scoring scoring(call);
+    call.pool->run(call.states[0].shape[1] * cut.slices * cut.blocks, [&](std::int64_t c, int) { tiled::attend_block(call, scoring, cut, c); });
 }
 
 }  // namespace tailor::ops::attention_kernels::TAILOR_ISA

@@ -1,4 +1,4 @@
-// Vector primitives of attention beyond cpu/simd.h: 2^x, rounding, transposes.
+// Vector primitives of attention beyond cpu/simd.h: 2^x, tanh, rounding, transposes.
 //
 // Included inside each instruction-set level's namespace under that level's target, after `using namespace
 // cpu::TAILOR_ISA`; hence no include guard and no includes.
@@ -22,6 +22,12 @@
     bits += n << 23;  // the low nine bits of 1.5 * 2^23 are zero
     std::memcpy(&p, &bits, sizeof p);
     return p;
+}
+
+/// tanh(x), within 3e-7: (1 - e) / (1 + e) with e = exp(-2 |x|), and the sign of x.
+[[gnu::always_inline]] inline Vector hyperbolic_tangent(Vector x) {
+    const Vector magnitude = maximum(x, -x), e = power_of_two(magnitude * -2.885390082f), y = (1.0f - e) / (1.0f + e);
+    return x < Vector{} ? -y : y;
 }
 
 [[gnu::always_inline]] inline Integers load_integers(const void* p) {
