@@ -5,14 +5,15 @@
 // per key, query head and dimension. The share is of the f32 peak, found by timing register-only fused multiply-adds on as many
 // threads; 16- and 8-bit integer products may exceed it. GB/s counts the keys and values read once per kv head.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <random>
 
 #include "cpu/simd.h"
 #include "formats/registry.h"
+#include "ops/attention/cache.h"
 #include "ops/registry.h"
 #include "ops/support.h"
 
@@ -40,9 +41,12 @@ static double multiply_add(std::int64_t rounds, float* sink) noexcept {
 namespace bench {
 
 using namespace tailor;
-using Clock = std::chrono::steady_clock;
-
-static double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+// With one thread its processor time is taken, which neighbours on the machine disturb less.
+static double now(const core::Pool& pool) {
+    timespec t;
+    clock_gettime(pool.threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
 
 static double peak_products_per_second(core::Pool& pool) {
     using MultiplyAdd = double (*)(std::int64_t, float*) noexcept;
@@ -51,7 +55,7 @@ static double peak_products_per_second(core::Pool& pool) {
     std::vector<float> results(static_cast<std::size_t>(pool.threads()));
     double best = 0;
     for (int i = 0; i < 5; ++i) {
-        const auto start = Clock::now();
+        const double start = now(pool);
         pool.run(pool.threads(), [&](std::int64_t, int thread) {
             float sink[3] = {0.5f, 0.25f, 0};
             function(4'000'000, sink);
@@ -59,7 +63,7 @@ static double peak_products_per_second(core::Pool& pool) {
         });
         float sink[3] = {0.5f, 0.25f, 0};
         const double products = pool.threads() * function(1, sink) * 4e6;
-        best = std::max(best, products / seconds_since(start));
+        best = std::max(best, products / (now(pool) - start));
     }
     if (results[0] == 0) std::puts("");  // the sums are used
     return best;
@@ -87,14 +91,15 @@ static void measure(const Shape& shape, const char* kv_format, int repetitions, 
     std::vector<float> row(static_cast<std::size_t>(shape.head_dim));
     for (auto& states : layers)
         for (int s = 0; s < 2; ++s) {
-            states.push_back(formats::make_tensor(format, {1, shape.kv_heads, context, shape.head_dim}));
+            states.push_back(formats::make_tensor(format, {1, shape.kv_heads, ops::attention_kernels::whole_tiles(context), shape.head_dim}));
             if (&states != &layers[0]) {
                 std::memcpy(states.back().data, layers[0][static_cast<std::size_t>(s)].data, static_cast<std::size_t>(formats::tensor_bytes(format, states.back().shape)));
                 continue;
             }
             for (std::int64_t r = 0; r < shape.kv_heads * context; ++r) {
                 for (float& v : row) v = normal(random);
-                format.encode(row.data(), nullptr, states.back().row(r), shape.head_dim);
+                using ops::attention_kernels::Side;
+                write_position(states.back(), s ? Side::values : Side::keys, 0, r / context, r % context, row.data());
             }
         }
     const core::Tensor output = formats::make_tensor(formats::get("f32"), {shape.rows, width});
@@ -106,9 +111,9 @@ static void measure(const Shape& shape, const char* kv_format, int repetitions, 
         const ops::Run run = kernel.run.at(cpu::active_isa());
         std::vector<double> times;
         for (int i = 0; i <= repetitions; ++i) {
-            const auto start = Clock::now();
+            const double start = now(pool);
             for (auto& states : layers) run({attributes, inputs, output, states, {sequences, positions}, &pool, cpu::active_isa()});
-            if (i) times.push_back(seconds_since(start));
+            if (i) times.push_back((now(pool) - start));
         }
         std::nth_element(times.begin(), times.begin() + repetitions / 2, times.end());
         const double seconds = times[static_cast<std::size_t>(repetitions / 2)], rows = static_cast<double>(shape.rows);

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "core/tensor.h"
@@ -52,6 +53,9 @@ struct Format {
 
 /// Bytes of a packed tensor of this shape.
 std::int64_t tensor_bytes(const Format& format, const core::Shape& shape);
+/// Memory aligned to 64 bytes; in huge pages if it is large and the system grants them, which spares the processor most look-ups
+/// of addresses. Throws std::bad_alloc.
+std::shared_ptr<std::byte> allocate(std::int64_t bytes);
 /// A packed tensor that owns zeroed memory (64-byte aligned, 64 readable bytes of slack). Throws Error(shape) if the
 /// width does not fit the format's blocks.
 core::Tensor make_tensor(const Format& format, const core::Shape& shape);

@@ -62,13 +62,15 @@ std::int64_t panel_bytes(const Format& format, std::int64_t width);
 /// Bytes of the scales, and of scales and codes, of `values` columns (at most a unit); only for formats with an IntegerForm.
 std::int64_t unit_scale_bytes(const Format& format, std::int64_t values);
 std::int64_t unit_bytes(const Format& format, std::int64_t values);
-/// Bytes of a matrix [n, width] in panels.
+// A stack of matrices [count, n, width], one per expert, has the panels of each matrix one after the other.
+
+/// Bytes of a matrix [n, width], or a stack of them, in panels.
 std::int64_t panels_bytes(const Format& format, const core::Shape& shape);
 
-/// A view of `data` as a matrix [n, width] in panels.
+/// A view of `data` as a matrix or a stack of them in panels.
 core::Tensor panels_view(const Format& format, const core::Shape& shape, const void* data);
-/// A matrix in panels that owns its memory, packed from the row-wise matrix `rows`. Throws Error(shape) unless it is a matrix
-/// and its format has panels. In parallel if there is a pool.
+/// A matrix (or a stack of them) in panels that owns its memory, packed from the row-wise one `rows`. Throws Error(shape) unless it
+/// is such and its format has panels. In parallel if there is a pool.
 core::Tensor make_panels(const core::Tensor& rows, core::Pool* pool = nullptr);
 
 /// Writes panel `index` of the row-wise matrix `rows` to `panel` (panel_bytes).
@@ -76,7 +78,7 @@ void pack_panel(const core::Tensor& rows, std::int64_t index, std::byte* panel) 
 /// Decodes row `lane` of a panel: the same bits as Format::decode gives for the row. The plain definition of the layout.
 void decode_panel_row(const Format& format, const std::byte* panel, std::int64_t lane, std::int64_t width, float* values) noexcept;
 
-/// Row `i` of a matrix in either layout, decoded.
+/// Row `i` of a matrix in either layout, decoded; the rows of a stack are counted through.
 void decode_row(const core::Tensor& matrix, std::int64_t i, float* values) noexcept;
 
 /// Splits n bytes into 2 n codes: the low nibbles, then the high ones.

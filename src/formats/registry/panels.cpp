@@ -3,13 +3,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "core/error.h"
 #include "formats/half.h"
@@ -59,9 +54,12 @@ static Place place_of(const Format& format, std::int64_t width, std::int64_t fir
             unit + unit_scale_bytes(format, values) + (first - start) / panel_step * format.integers->bits * word_row_bytes};
 }
 
-std::int64_t panels_bytes(const Format& format, const core::Shape& shape) {
-    return (shape[0] + panel_rows - 1) / panel_rows * panel_bytes(format, shape.width());
-}
+// Rows and panels of one matrix, the last two dimensions.
+static std::int64_t matrix_rows(const core::Shape& shape) { return shape[shape.rank() - 2]; }
+static std::int64_t matrix_panels(const core::Shape& shape) { return (matrix_rows(shape) + panel_rows - 1) / panel_rows; }
+static std::int64_t matrices(const core::Shape& shape) { return shape.rank() == 3 ? shape[0] : 1; }
+
+std::int64_t panels_bytes(const Format& format, const core::Shape& shape) { return matrices(shape) * matrix_panels(shape) * panel_bytes(format, shape.width()); }
 
 // ---- Codes: 32 values of one row to and from their words ----
 
@@ -179,7 +177,8 @@ static void pack_values(const core::Tensor& rows, std::int64_t first, std::int64
 
 void pack_panel(const core::Tensor& rows, std::int64_t index, std::byte* panel) noexcept {
     const Format& format = *rows.format;
-    const std::int64_t width = rows.shape.width(), first = index * panel_rows, count = std::min(panel_rows, rows.shape[0] - first);
+    const std::int64_t width = rows.shape.width(), each = matrix_panels(rows.shape), within = index % each * panel_rows;
+    const std::int64_t first = index / each * matrix_rows(rows.shape) + within, count = std::min(panel_rows, matrix_rows(rows.shape) - within);
     if (count < panel_rows) std::memset(panel, 0, static_cast<std::size_t>(panel_bytes(format, width)));
     if (single_values(format)) return pack_values(rows, first, count, panel);
     const std::int64_t values = format.values_per_block, step_bytes = format.integers->bits * word_row_bytes;
@@ -231,31 +230,20 @@ void decode_panel_row(const Format& format, const std::byte* panel, std::int64_t
 void decode_row(const core::Tensor& matrix, std::int64_t i, float* values) noexcept {
     const Format& format = *matrix.format;
     const std::int64_t width = matrix.shape.width();
-    if (matrix.layout == core::Layout::rows) format.decode.at(cpu::Isa::base)(matrix.row(i), values, width);
-    else decode_panel_row(format, matrix.data + i / panel_rows * panel_bytes(format, width), i % panel_rows, width, values);
+    if (matrix.layout == core::Layout::rows) return format.decode.at(cpu::Isa::base)(matrix.row(i), values, width);
+    const std::int64_t within = i % matrix_rows(matrix.shape), panel = i / matrix_rows(matrix.shape) * matrix_panels(matrix.shape) + within / panel_rows;
+    decode_panel_row(format, matrix.data + panel * panel_bytes(format, width), within % panel_rows, width, values);
 }
 
 core::Tensor panels_view(const Format& format, const core::Shape& shape, const void* data) {
     return {&format, shape, static_cast<std::byte*>(const_cast<void*>(data)), 0, nullptr, core::Layout::panels};
 }
 
-// Memory for weights: in huge pages where the system grants them, which spares the processor most look-ups of addresses.
-static std::shared_ptr<std::byte> allocate(std::size_t bytes) {
-    constexpr std::size_t huge_page = 2u << 20;
-    const std::size_t alignment = bytes >= huge_page ? huge_page : 64;
-    void* const memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    if (!memory) throw std::bad_alloc();
-#if defined(__linux__)
-    if (alignment == huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-    return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
-}
-
 core::Tensor make_panels(const core::Tensor& rows, core::Pool* pool) {
-    if (rows.shape.rank() != 2 || !has_panels(*rows.format))
+    if (rows.shape.rank() < 2 || rows.shape.rank() > 3 || !has_panels(*rows.format))
         core::fail(core::ErrorKind::shape, "{}{} cannot be put in panels", rows.format->name, rows.shape.text());
     const std::int64_t bytes = panels_bytes(*rows.format, rows.shape), each = panel_bytes(*rows.format, rows.shape.width());
-    const std::shared_ptr<std::byte> memory = allocate(static_cast<std::size_t>(bytes));
+    const std::shared_ptr<std::byte> memory = allocate(bytes);
     core::Tensor panels = panels_view(*rows.format, rows.shape, memory.get());
     panels.owner = memory;
     const auto pack = [&](std::int64_t p, int) { pack_panel(rows, p, panels.data + p * each); };

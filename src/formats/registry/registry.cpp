@@ -4,6 +4,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "core/error.h"
 
@@ -35,16 +38,27 @@ core::Tensor view(const Format& format, const core::Shape& shape, const void* da
     return {&format, shape, static_cast<std::byte*>(const_cast<void*>(data)), format.row_bytes(shape.width()), nullptr};
 }
 
+std::shared_ptr<std::byte> allocate(std::int64_t bytes) {
+    constexpr std::size_t huge_page = 2u << 20;
+    const auto wanted = static_cast<std::size_t>(bytes);
+    const std::size_t alignment = wanted >= huge_page ? huge_page : 64;
+    void* const memory = std::aligned_alloc(alignment, (wanted + alignment - 1) / alignment * alignment);
+    if (!memory) throw std::bad_alloc();
+#if defined(__linux__)
+    if (alignment == huge_page) madvise(memory, wanted, MADV_HUGEPAGE);
+#endif
+    return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
 core::Tensor make_tensor(const Format& format, const core::Shape& shape) {
     if (!format.holds(shape.width()))
         core::fail(core::ErrorKind::shape, "rows of {} values cannot be stored as {}: its blocks hold {} values", shape.width(), format.name,
                    format.values_per_block);
-    const auto bytes = static_cast<std::size_t>((tensor_bytes(format, shape) + 127) / 64 * 64);
-    void* const memory = std::aligned_alloc(64, bytes);
-    if (!memory) throw std::bad_alloc();
-    std::memset(memory, 0, bytes);
-    core::Tensor tensor = view(format, shape, memory);
-    tensor.owner = std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); });
+    const std::int64_t bytes = (tensor_bytes(format, shape) + 127) / 64 * 64;
+    const std::shared_ptr<std::byte> memory = allocate(bytes);
+    std::memset(memory.get(), 0, static_cast<std::size_t>(bytes));
+    core::Tensor tensor = view(format, shape, memory.get());
+    tensor.owner = memory;
     return tensor;
 }
 

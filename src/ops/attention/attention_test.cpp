@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "ops/attention/cache.h"
 #include "ops/registry.h"
 #include "ops/support.h"
 
@@ -31,13 +32,15 @@ struct Step {
             inputs.push_back(formats::make_tensor(formats::get("f32"), {rows, width}));
             for (std::int64_t i = 0; i < rows * width; ++i) inputs.back().row_f32(0)[i] = normal(random);
         }
-        for (const std::int64_t width : {s.head_dim, s.value_dim}) {
-            states.push_back(formats::make_tensor(formats::get(format), {s.slots, s.kv_heads, s.context, width}));
+        using attention_kernels::Side;
+        for (const Side side : {Side::keys, Side::values}) {
+            const std::int64_t width = side == Side::keys ? s.head_dim : s.value_dim;
+            states.push_back(formats::make_tensor(formats::get(format), {s.slots, s.kv_heads, attention_kernels::whole_tiles(s.context), width}));
             std::vector<float> row(static_cast<std::size_t>(width));
             for (std::int64_t r = 0; r < s.slots * s.kv_heads * s.context; ++r) {
                 // One key in a hundred is three times as long: a few weights dominate, as real attention does.
                 for (float& v : row) v = normal(random) * (r % 100 == 7 ? 3.0f : 1.0f);
-                states.back().format->encode(row.data(), nullptr, states.back().row(r), width);
+                write_position(states.back(), side, r / s.context / s.kv_heads, r / s.context % s.kv_heads, r % s.context, row.data());
             }
         }
     }
@@ -71,6 +74,28 @@ void expect_agreement(Step step, const std::string& what) {
             const double tolerance = step.states[0].format->name == "f32" ? 2e-5 : 3e-4;
             EXPECT_TRUE(worst <= tolerance * largest) << what << ", " << kernel.name << " at " << cpu::name(isa) << ": off by " << worst << " of " << largest;
             EXPECT_EQ(actual, step.run(kernel.run.at(isa), isa, three)) << what << ", " << kernel.name << " at " << cpu::name(isa) << " depends on the threads";
+        }
+}
+
+TEST(Attention, ACacheGivesBackWhatWasWritten) {
+    using namespace attention_kernels;
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    for (const char* format : {"f32", "f16", "bf16", "q8_0", "q4_0", "q5_1"})
+        for (const Side side : {Side::keys, Side::values}) {
+            const core::Tensor cache = formats::make_tensor(formats::get(format), {2, 3, whole_tiles(100), 64});
+            std::vector<std::vector<float>> written;
+            for (std::int64_t r = 0; r < 600; ++r) {
+                written.emplace_back(64);
+                for (float& v : written.back()) v = normal(random);
+                write_position(cache, side, r / 300, r / 100 % 3, r % 100, written.back().data());
+            }
+            double error = 0;
+            for (std::int64_t r = 0; r < 600; ++r) {
+                const std::vector<double> read = read_position(cache, side, r / 300, r / 100 % 3, r % 100);
+                for (std::size_t i = 0; i < 64; ++i) error += std::pow(read[i] - written[static_cast<std::size_t>(r)][i], 2) / (600 * 64);
+            }
+            EXPECT_LE(std::sqrt(error), 1.15 * cache.format->facts.gaussian_relative_rmse + 1e-7) << format;
         }
 }
 

@@ -1,5 +1,4 @@
-// What the files of attention share: which keys a row sees, what is done to scores, the cache's addresses and the writing of new
-// rows into it.
+// What the kernels of attention share: which keys a row sees and what is done to scores.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -77,15 +76,5 @@ struct Scoring {
         return bias[head * (2 * most_distance + 1) + std::clamp(distance, -most_distance, most_distance) + most_distance];
     }
 };
-
-/// Where the keys (or values) of one head of one sequence begin; its rows follow each other.
-inline std::byte* cache_head(const core::Tensor& cache, std::int64_t sequence, std::int64_t head) {
-    return cache.data + (sequence * cache.shape[1] + head) * cache.shape[2] * cache.format->row_bytes(cache.shape[3]);
-}
-
-/// Writes row `r` of the new keys and values of one kv head to its place in the cache.
-void append_head(const Call& call, std::int64_t r, std::int64_t kv_head) noexcept;
-/// Writes all new keys and values, in parallel.
-void append(const Call& call) noexcept;
 
 }  // namespace tailor::ops::attention_kernels

@@ -7,7 +7,7 @@
 // an associative operation, so every cut is right: Dao et al., "Flash-Decoding", 2023; Sanovar et al., "Lean Attention", 2024.
 //
 // Decoding one token reads every key and value once, so memory is the limit if each decoded one serves all the query heads
-// of its kv head. Here keys lie across the vectors, 64 at a time: they are decoded and transposed once per kv head, and the
+// of its kv head. Here keys lie across the vectors, 64 at a time, as the cache has them: they are decoded once per kv head, and the
 // registers hold the products of four heads with them. Caches of 4- and 8-bit blocks are multiplied as integers where the
 // processor can (split_codes.h): decoded to f32, eight heads would need more multiplications than fit in the time of reading.
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "ops/attention/cache.h"
 #include "ops/attention/kernels.h"
 
 #define TAILOR_THIS_FILE "ops/attention/split_kernel.cpp"
@@ -29,14 +30,14 @@ namespace split {
 
 #include "ops/attention/vectors.h"
 
-// Keys per tile: four vectors at avx512, whose products with four heads are 16 sums in registers.
-constexpr std::int64_t tile_keys = 64;
+#include "ops/attention/tiles.h"
+
 // Vectors of keys, or of value dimensions, in a register tile with four heads: 16 sums at avx512, 8 below it.
 constexpr int vectors = lanes == 16 ? 4 : 2;
 // Heads that one unit handles: a larger group of query heads is cut, and reads its keys more than once.
 constexpr std::int64_t most_heads = 16;
 // A part is at least this long, since each costs a merge and a hand-out (a few microseconds together) ...
-constexpr std::int64_t least_part_keys = 256;
+constexpr std::int64_t least_part_keys = 512;
 // ... and a call has about this many units, so that no thread waits long for the last one.
 constexpr std::int64_t units_wanted = 128;
 // Floats for the results of parts on the caller's stack: 512 KB. Where they do not suffice there are fewer parts.
@@ -60,42 +61,42 @@ struct Running {
 };
 
 struct Scratch {
-    alignas(64) float rows[tile_keys * most_head_dim + 64];    // decoded keys or values
-    alignas(64) float keys[most_head_dim * tile_keys];         // [dimension][key]
-    alignas(64) float scores[most_heads * tile_keys];          // [head][key]
+    alignas(64) float rows[tile_keys * most_head_dim + 64];  // decoded values, or keys before they are transposed
+    alignas(64) float keys[tile_keys * most_head_dim];       // decoded keys
+    alignas(64) float scores[most_heads * tile_keys];        // [head][key]
 };
 
 /// One row at `position`, some heads, some keys.
 struct Unit {
-    std::int64_t row, position, kv_head, first_head, heads, begin, end;
+    std::int64_t row, position, kv_head, first_head, heads;
+    Keys keys;
     const Scoring* scoring;
+
+    /// The keys of the tile from `tile_begin` that the unit sees, counted from there.
+    Keys within(std::int64_t tile_begin) const { return {std::max<std::int64_t>(0, keys.begin - tile_begin), std::min(tile_keys, keys.end - tile_begin)}; }
 };
 
-/// `count` rows of a cache from `position`, as f32: in place when they are f32, else decoded into `buffer`.
-static const float* cache_rows(const core::Tensor& cache, const std::byte* head, std::int64_t position, std::int64_t count, cpu::Isa isa, float* buffer) noexcept {
-    const std::int64_t dim = cache.shape[3];
-    const std::byte* const rows = head + position * cache.format->row_bytes(dim);
-    // A tile that is not whole vectors of rows is copied, so that nothing is read behind the cache.
-    if (cache.format->name == "f32" && count % lanes == 0) return reinterpret_cast<const float*>(rows);
-    cache.format->decode.at(isa)(rows, buffer, count * dim);
-    return buffer;
-}
-
-/// Rows of the next tile, asked for a few lines at a time between the products of this one: the processor's own prefetching does
-/// not look ahead past a tile's worth of work, and all lines at once would fill its queue of misses.
+/// The next tile, asked for a line or a few at a time between the products of this one: the processor's own prefetching stops at
+/// the end of a page, and all lines at once would fill its queue of misses.
 struct Ahead {
     const std::byte* at;
-    const std::byte* end;
-    void step(std::int64_t bytes) noexcept {
-        for (const std::byte* const stop = std::min(end, at + std::min<std::int64_t>(bytes, end - at)); at < stop; at += 64) __builtin_prefetch(at);
+    std::int64_t stride;  ///< bytes per step; all of them are asked for up to two lines
+    [[gnu::always_inline]] void step() noexcept {
+        __builtin_prefetch(at);
+        __builtin_prefetch(at + 64);
+        at += stride;
     }
 };
+/// The tile behind one of `bytes`, in `steps`.
+static inline Ahead next_tile(const std::byte* tile, std::int64_t bytes, std::int64_t steps) { return {tile + bytes, (bytes / 64 + steps - 1) / steps * 64}; }
 
 /// scores[h][key] = factor * q[h] . key for H heads and V vectors of keys.
 template <int H, int V>
-static void score(const float* q, std::int64_t dim, const float* keys, float factor, float* scores) noexcept {
+static void score(const float* q, std::int64_t dim, const float* keys, float factor, Ahead& ahead, float* scores) noexcept {
     Vector products[H][V] = {};
+    Ahead prefetch = ahead;
     for (std::int64_t d = 0; d < dim; ++d) {
+        prefetch.step();
         Vector key[V];
         for (int v = 0; v < V; ++v) key[v] = load(keys + d * tile_keys + v * lanes);
         for (int h = 0; h < H; ++h) {
@@ -105,13 +106,17 @@ static void score(const float* q, std::int64_t dim, const float* keys, float fac
     }
     for (int h = 0; h < H; ++h)
         for (int v = 0; v < V; ++v) store(scores + h * tile_keys + v * lanes, products[h][v] * factor);
+    ahead = prefetch;
 }
 
 /// sums[h] = sums[h] * correction[h] + factor[h] * (sum over keys of weights[h][key] * values[key]), for H heads and V vectors of dimensions.
 template <int H, int V>
-static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const Vector* correction, const Vector* factor, float* sums, std::int64_t sums_stride) noexcept {
+static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const Vector* correction, const Vector* factor, Ahead& ahead, float* sums,
+                       std::int64_t sums_stride) noexcept {
     Vector total[H][V] = {};
+    Ahead prefetch = ahead;
     for (std::int64_t j = 0; j < count; ++j) {
+        prefetch.step();
         Vector value[V];
         for (int v = 0; v < V; ++v) value[v] = load(values + j * dim + v * lanes);
         for (int h = 0; h < H; ++h) {
@@ -124,18 +129,16 @@ static void add_values(const float* weights, const float* values, std::int64_t d
             float* const place = sums + h * sums_stride + v * lanes;
             store(place, fused(total[h][v], factor[h], load(place) * correction[h]));
         }
+    ahead = prefetch;
 }
 
-/// Softcap and biases of the first `count` scores (times log2 e) of head `h`, whose row stands at `position`.
-static void adjust(const Scoring& scoring, std::int64_t h, std::int64_t position, std::int64_t first_key, std::int64_t count, float* scores) noexcept {
+/// Softcap and biases of the scores (times log2 e) of head `h` with the keys of the tile from `tile_begin`.
+static void adjust(const Unit& unit, std::int64_t h, std::int64_t tile_begin, float* scores) noexcept {
+    const Scoring& scoring = *unit.scoring;
     const float cap = scoring.softcap * log2_e, slope = scoring.slope(h) * log2_e;
-    for (std::int64_t j = 0; j < count; j += lanes) {
-        Vector value = load(scores + j);
-        if (cap > 0) value = hyperbolic_tangent(value * (1 / cap)) * cap;
-        store(scores + j, value);
-    }
-    for (std::int64_t j = 0; j < count; ++j) {
-        const std::int64_t distance = first_key + j - position;
+    for (std::int64_t j = 0; cap > 0 && j < tile_keys; j += lanes) store(scores + j, hyperbolic_tangent(load(scores + j) * (1 / cap)) * cap);
+    for (std::int64_t j = 0; j < tile_keys; ++j) {
+        const std::int64_t distance = tile_begin + j - unit.position;
         scores[j] += slope * static_cast<float>(distance);
         if (scoring.bias) scores[j] += scoring.bias_at(h, distance) * log2_e;
     }
@@ -143,8 +146,9 @@ static void adjust(const Scoring& scoring, std::int64_t h, std::int64_t position
 
 /// Scores of one head become weights relative to the tile's own maximum; the head's maximum and total move on. Returns the
 /// factor of what was summed before; `factor` is that of the tile's weights.
-static Vector weigh(Running& running, std::int64_t h, std::int64_t count, float* scores, Vector& factor) noexcept {
-    for (std::int64_t j = count; j < tile_keys; ++j) scores[j] = no_score;
+static Vector weigh(Running& running, std::int64_t h, const Keys& seen, float* scores, Vector& factor) noexcept {
+    for (std::int64_t j = 0; j < seen.begin; ++j) scores[j] = no_score;
+    for (std::int64_t j = seen.end; j < tile_keys; ++j) scores[j] = no_score;
     Vector tile_most = load(scores);
     for (std::int64_t j = lanes; j < tile_keys; j += lanes) tile_most = maximum(tile_most, load(scores + j));
     tile_most = spread_largest(tile_most);
@@ -160,59 +164,63 @@ static Vector weigh(Running& running, std::int64_t h, std::int64_t count, float*
     return correction;
 }
 
+/// Scores of all heads of the unit become weights. `correction` and `tile_factor` are those of weigh().
+static void weigh_all(const Unit& unit, std::int64_t tile_begin, float* scores, Running& running, Vector* correction, Vector* tile_factor) noexcept {
+    for (std::int64_t h = 0; h < unit.heads; ++h) {
+        float* const of_head = scores + h * tile_keys;
+        if (unit.scoring->changes_scores()) adjust(unit, unit.first_head + h, tile_begin, of_head);
+        correction[h] = weigh(running, h, unit.within(tile_begin), of_head, tile_factor[h]);
+    }
+}
+
 #include "ops/attention/split_codes.h"
 
-using Score = void (*)(const float*, std::int64_t, const float*, float, float*) noexcept;
-using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const Vector*, const Vector*, float*, std::int64_t) noexcept;
+using Score = void (*)(const float*, std::int64_t, const float*, float, Ahead&, float*) noexcept;
+using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const Vector*, const Vector*, Ahead&, float*, std::int64_t) noexcept;
 constexpr Score score_of_heads[] = {nullptr, &score<1, vectors>, &score<2, vectors>, &score<3, vectors>, &score<4, vectors>};
 template <int H>
 constexpr AddValues add_to_heads[] = {nullptr, &add_values<H, 1>, &add_values<H, 2>, &add_values<H, std::min(3, vectors)>, &add_values<H, vectors>};
 constexpr const AddValues* add_values_of_heads[] = {nullptr, add_to_heads<1>, add_to_heads<2>, add_to_heads<3>, add_to_heads<4>};
 
 /// One tile of keys and values of a cache in any format.
-static void attend_tile(const Call& call, const Unit& unit, std::int64_t position, std::int64_t count, float factor, Scratch& s, Running& running) noexcept {
+static void attend_tile(const Call& call, const Unit& unit, std::int64_t tile_begin, float factor, Scratch& s, Running& running) noexcept {
     const core::Tensor &k_cache = call.states[0], &v_cache = call.states[1];
     const std::int64_t head_dim = k_cache.shape[3], value_dim = v_cache.shape[3], sequence = call.batch.sequences[static_cast<std::size_t>(unit.row)];
-    const float* const keys = cache_rows(k_cache, cache_head(k_cache, sequence, unit.kv_head), position, count, call.isa, s.rows);
-    transpose_into(keys, head_dim, s.keys, tile_keys, round_up(count, lanes), head_dim);
+    const std::byte *const key_tile = cache_tile(k_cache, sequence, unit.kv_head, tile_begin), *const value_tile = cache_tile(v_cache, sequence, unit.kv_head, tile_begin);
+    const float* const keys = tile_of_keys(k_cache, key_tile, call.isa, s.keys, s.rows);
     const float* const q = call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim;
+    const std::int64_t end = unit.within(tile_begin).end, fours = (unit.heads + 3) / 4, padded = round_up(value_dim, lanes);
+    Ahead keys_ahead = next_tile(key_tile, tile_keys * k_cache.format->row_bytes(head_dim), fours * (tile_keys / (vectors * lanes)) * head_dim);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
-        for (std::int64_t j = 0; j < count; j += vectors * lanes)
-            score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, s.keys + j, factor, s.scores + h * tile_keys + j);
+        for (std::int64_t j = 0; j < end; j += vectors * lanes)
+            score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, keys + j, factor, keys_ahead, s.scores + h * tile_keys + j);
     Vector correction[most_heads], tile_factor[most_heads];
-    for (std::int64_t h = 0; h < unit.heads; ++h) {
-        if (unit.scoring->changes_scores()) adjust(*unit.scoring, unit.first_head + h, unit.position, position, count, s.scores + h * tile_keys);
-        correction[h] = weigh(running, h, count, s.scores + h * tile_keys, tile_factor[h]);
-    }
-    const float* const values = cache_rows(v_cache, cache_head(v_cache, sequence, unit.kv_head), position, count, call.isa, s.rows);
-    const std::int64_t padded = round_up(value_dim, lanes);
+    weigh_all(unit, tile_begin, s.scores, running, correction, tile_factor);
+    const float* const values = tile_of_values(v_cache, value_tile, call.isa, s.rows);
+    Ahead values_ahead = next_tile(value_tile, tile_keys * v_cache.format->row_bytes(value_dim), fours * ((padded + vectors * lanes - 1) / (vectors * lanes)) * tile_keys);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
         for (std::int64_t d = 0; d < padded; d += vectors * lanes)
             add_values_of_heads[std::min<std::int64_t>(4, unit.heads - h)][std::min<std::int64_t>(vectors, (padded - d) / lanes)](
-                s.scores + h * tile_keys, values + d, value_dim, count, correction + h, tile_factor + h, running.sums + h * padded + d, padded);
+                s.scores + h * tile_keys, values + d, value_dim, end, correction + h, tile_factor + h, values_ahead, running.sums + h * padded + d, padded);
 }
 
 static void attend_decoded(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
     Scratch s;
-    for (std::int64_t j = unit.begin; j < unit.end; j += tile_keys) attend_tile(call, unit, j, std::min(tile_keys, unit.end - j), factor, s, running);
+    for (std::int64_t j = unit.keys.begin / tile_keys * tile_keys; j < unit.keys.end; j += tile_keys) attend_tile(call, unit, j, factor, s, running);
 }
 
 #if defined(__x86_64__)
-template <int width>
+template <CacheLayout layout, int width>
 static void attend_in_codes(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
     CodeScratch s;
     const core::Tensor &k = call.states[0], &v = call.states[1];
     const std::int64_t head_dim = k.shape[3], value_dim = v.shape[3], sequence = call.batch.sequences[static_cast<std::size_t>(unit.row)];
-    const std::byte *const keys = cache_head(k, sequence, unit.kv_head), *const values = cache_head(v, sequence, unit.kv_head);
-    prepare_queries<width>(call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim, unit.heads, head_dim, factor, code_offset(code_format(k)), s);
-    const std::int64_t key_bytes = k.format->row_bytes(head_dim), value_bytes = v.format->row_bytes(value_dim);
-    for (std::int64_t j = unit.begin; j < unit.end; j += tile_keys) {
-        const std::int64_t count = std::min(tile_keys, unit.end - j), next = j + count, more = std::min(tile_keys, unit.end - next);
-        Ahead keys_ahead{keys + next * key_bytes, keys + (next + more) * key_bytes}, values_ahead{values + next * value_bytes, values + (next + more) * value_bytes};
-        attend_codes<width>(unit, j, keys + j * key_bytes, code_format(k), head_dim, values + j * value_bytes, code_format(v), value_dim, count, keys_ahead, values_ahead, s, running);
+    prepare_queries<layout, width>(call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim, unit.heads, head_dim, factor, s);
+    for (std::int64_t j = unit.keys.begin / tile_keys * tile_keys; j < unit.keys.end; j += tile_keys) {
+        const std::byte *const keys = cache_tile(k, sequence, unit.kv_head, j), *const values = cache_tile(v, sequence, unit.kv_head, j);
+        attend_codes<layout, width>(unit, j, keys, head_dim, values, value_dim, s, running);
     }
 }
-
 #endif
 
 template <int width = lanes>
@@ -220,12 +228,16 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
     const std::int64_t padded = round_up(call.states[1].shape[3], lanes);
     std::memset(running.sums, 0, static_cast<std::size_t>(unit.heads * padded) * 4);
     for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(no_score), running.total[h] = Vector{};
-    if (unit.scoring->sinks && unit.begin == Mask(call.attributes).of(call.batch, unit.row).begin)  // the first part has the sinks
+    if (unit.scoring->sinks && unit.keys.begin == Mask(call.attributes).of(call.batch, unit.row).begin)  // the first part has the sinks
         for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(unit.scoring->sinks[unit.first_head + h] * log2_e), running.total[h][0] = 1;
     const float factor = static_cast<float>(call.attributes.real("scale")) * log2_e;
 #if defined(__x86_64__)
     if constexpr (width == 16)
-        if (code_format(call.states[0]) != CodeFormat::none && code_format(call.states[1]) != CodeFormat::none) return attend_in_codes<width>(call, unit, factor, running);
+        switch (layout_of(call.states[0])) {
+            case CacheLayout::bytes: return attend_in_codes<CacheLayout::bytes, width>(call, unit, factor, running);
+            case CacheLayout::nibbles: return attend_in_codes<CacheLayout::nibbles, width>(call, unit, factor, running);
+            default: break;
+        }
 #endif
     attend_decoded(call, unit, factor, running);
 }
@@ -236,7 +248,7 @@ static Cut cut_of(const Call& call) noexcept {
     const Mask mask(call.attributes);
     for (std::int64_t r = 0; r < rows; ++r) {
         const Keys seen = mask.of(call.batch, r);
-        keys = std::max(keys, seen.end - seen.begin);
+        keys = std::max(keys, seen.end - seen.begin / tile_keys * tile_keys);
     }
     Cut cut{};
     cut.group_heads = call.attributes.integer("heads") / kv_heads;
@@ -275,8 +287,9 @@ static void attend_part(const Call& call, const Scoring& scoring, const Cut& cut
     const std::int64_t kv_heads = call.states[0].shape[1], kv_head = merge_index / cut.slices % kv_heads, row = merge_index / cut.slices / kv_heads;
     const std::int64_t position = call.batch.positions[static_cast<std::size_t>(row)], first_head = slice * cut.slice_heads;
     const Keys keys = Mask(call.attributes).of(call.batch, row);
+    const std::int64_t begin = keys.begin / tile_keys * tile_keys + part * cut.part_keys;  // parts are whole tiles
     const Unit unit{row, position, kv_head, kv_head * cut.group_heads + first_head, std::min(cut.slice_heads, cut.group_heads - first_head),
-                    std::min(keys.end, keys.begin + part * cut.part_keys), std::min(keys.end, keys.begin + (part + 1) * cut.part_keys), &scoring};
+                    {std::clamp(begin, keys.begin, keys.end), std::min(keys.end, begin + cut.part_keys)}, &scoring};
     Running running;
     attend(call, unit, running);
     const std::int64_t value_dim = cut.partial_floats - 2, padded = round_up(value_dim, lanes);

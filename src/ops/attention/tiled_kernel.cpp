@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "ops/attention/cache.h"
 #include "ops/attention/kernels.h"
 
 #define TAILOR_THIS_FILE "ops/attention/tiled_kernel.cpp"
@@ -35,13 +36,13 @@ namespace tiled {
 
 #include "ops/attention/vectors.h"
 
+#include "ops/attention/tiles.h"
+
 // Register tile: tile_rows keys (or value dimensions) x `vectors` vectors of lanes. avx512 has 32 registers: 16 sums, 4
 // operands; avx2 and base 16: 8 sums, 2 operands.
 constexpr int vectors = lanes == 16 ? 4 : 2;
 constexpr int tile_rows = 4;
 constexpr std::int64_t group = vectors * lanes;
-// Scores of a tile and a group (16 KB) and the values of a 64-wide head (16 KB) share the first-level cache.
-constexpr std::int64_t tile_keys = 64;
 // Dimensions whose products are summed as integers before they become f32; a multiple of 2.
 constexpr std::int64_t piece = 32;
 constexpr float masked_score = -1e30f;
@@ -56,12 +57,13 @@ constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return 
 struct Scratch {
     alignas(64) float q[64 * most_head_dim];           // [group of lanes][pair of dimensions, or dimension][lane]
     alignas(64) float sums[64 * most_head_dim];          // [group of lanes][value dimension][lane]
-    alignas(64) float keys[64 * most_head_dim + 64];    // [key][pair of dimensions, or dimension]
-    alignas(64) float values[64 * most_head_dim + 64];  // [key][value dimension]
+    alignas(64) float keys[tile_keys * most_head_dim + 64];    // [pair of dimensions, or dimension][key]
+    alignas(64) float values[tile_keys * most_head_dim + 64];  // [key][value dimension]
     alignas(64) float scores[tile_keys * group];  // [key][lane]
     alignas(64) float q_scale[256], maximum[256], total[256], slope[256];
     alignas(64) std::int32_t positions[256], first_key[256], last_key[256];  // of the row of each lane; what it sees
     alignas(64) float key_scale[tile_keys];
+    const float *tile_keys_at, *tile_values_at;  // in place or decoded
 };
 
 /// The rows and heads of one unit.
@@ -146,23 +148,43 @@ static void prepare_queries(const Call& call, const Unit& unit, const Tile& tile
     std::memset(s.sums, 0, static_cast<std::size_t>(round_up(used, group) * round_up(tile.value_dim, lanes)) * 4);
 }
 
-/// The tile's keys, with zeros for missing ones up to a multiple of tile_rows.
+/// to_words() for 64 keys at once, given and returned with keys across: pairs of words [pair][key].
+static void keys_to_words(const float* keys, std::int64_t dim, float* words, float* scale) noexcept {
+    for (std::int64_t j = 0; j < tile_keys; j += lanes) {
+        Vector square = {}, most = {};
+        for (std::int64_t begin = 0; begin < dim; begin += piece) {
+            Vector squares = {};
+            for (std::int64_t d = begin; d < std::min(dim, begin + piece); ++d) {
+                const Vector v = load(keys + d * tile_keys + j);
+                squares = fused(v, v, squares);
+                most = maximum(maximum(most, v), -v);
+            }
+            square = squares <= square ? square : squares;
+        }
+        Vector factor;
+        for (int i = 0; i < lanes; ++i) factor[i] = square[i] == 0 ? 0 : std::min(46000.0f / std::sqrt(square[i]), 32767.0f / most[i]);
+        for (std::int64_t d = 0; d < dim; d += 2) {
+            const Integers low = nearest(load(keys + d * tile_keys + j) * factor), high = d + 1 < dim ? nearest(load(keys + (d + 1) * tile_keys + j) * factor) : Integers{};
+            const Integers pair = (low & 0xFFFF) | high << 16;
+            std::memcpy(words + d / 2 * tile_keys + j, &pair, sizeof pair);
+        }
+        // 1 / factor, or NaN where a number was not finite.
+        store(scale + j, square == Vector{} ? Vector{} : square / (square * factor));
+    }
+}
+
+/// All 64 keys of the tile, those that nobody has written too: their scores are masked.
 static void prepare_keys(const Call& call, const Unit& unit, const Tile& tile, Scratch& s) noexcept {
     const core::Tensor& cache = call.states[0];
-    const std::int64_t dim = tile.head_dim, depth = tile.depth();
-    const std::byte* const rows = cache_head(cache, unit.sequence, unit.kv_head) + tile.position * cache.format->row_bytes(dim);
-    cache.format->decode.at(call.isa)(rows, tile.exact ? s.keys : s.values, tile.count * dim);
-    for (std::int64_t j = 0; j < round_up(tile.count, tile_rows); ++j) {
-        if (j >= tile.count) std::memset(s.keys + j * depth, 0, static_cast<std::size_t>(depth) * 4);
-        s.key_scale[j] = j >= tile.count || tile.exact ? 1 : to_words(s.values + j * dim, dim, reinterpret_cast<std::int16_t*>(s.keys + j * depth));
-    }
+    const float* const keys = tile_of_keys(cache, cache_tile(cache, unit.sequence, unit.kv_head, tile.position), call.isa, tile.exact ? s.keys : s.values, tile.exact ? s.values : s.keys);
+    s.tile_keys_at = tile.exact ? keys : s.keys;
+    if (!tile.exact) return keys_to_words(keys, tile.head_dim, s.keys, s.key_scale);
+    for (float& scale : s.key_scale) scale = 1;
 }
 
 static void prepare_values(const Call& call, const Unit& unit, const Tile& tile, Scratch& s) noexcept {
     const core::Tensor& cache = call.states[1];
-    const std::int64_t dim = cache.shape[3];
-    const std::byte* const rows = cache_head(cache, unit.sequence, unit.kv_head) + tile.position * cache.format->row_bytes(dim);
-    cache.format->decode.at(call.isa)(rows, s.values, tile.count * dim);
+    s.tile_values_at = tile_of_values(cache, cache_tile(cache, unit.sequence, unit.kv_head, tile.position), call.isa, s.values);
 }
 
 /// Unscaled scores of tile_rows keys from key `j` for V vectors of lanes, in f32.
@@ -173,7 +195,7 @@ static void multiply_floats(const float* q, const float* keys, std::int64_t dept
         Vector operand[V];
         for (int v = 0; v < V; ++v) operand[v] = load(q + p * group + v * lanes);
         for (int i = 0; i < tile_rows; ++i) {
-            const Vector key = broadcast(keys[i * depth + p]);
+            const Vector key = broadcast(keys[p * tile_keys + i]);
             for (int v = 0; v < V; ++v) products[i][v] = fused(operand[v], key, products[i][v]);
         }
     }
@@ -190,7 +212,7 @@ static void multiply_words(const float* q, const float* keys, std::int64_t depth
             Bytes operand[V];
             for (int v = 0; v < V; ++v) operand[v] = load_bytes(q + p * group + v * lanes);
             for (int i = 0; i < tile_rows; ++i) {
-                const Integers key = broadcast_word(keys + i * depth + p);
+                const Integers key = broadcast_word(keys + p * tile_keys + i);
                 for (int v = 0; v < V; ++v) products[i][v] = dot_words(products[i][v], operand[v], key);
             }
         }
@@ -222,7 +244,7 @@ static void score(Scratch& s, const Unit& unit, std::int64_t g, const Tile& tile
     for (int v = 0; v < V; ++v) tile_maximum[v] = broadcast(masked_score);
     for (std::int64_t j = 0; j < count; j += tile_rows) {
         float* const row = s.scores + j * group;
-        (tile.exact ? multiply_floats<V> : multiply_words<V>)(q, s.keys + j * tile.depth(), tile.depth(), row);
+        (tile.exact ? multiply_floats<V> : multiply_words<V>)(q, s.tile_keys_at + j, tile.depth(), row);
         for (int i = 0; i < tile_rows; ++i)
             for (int v = 0; v < V; ++v) {
                 Vector value = load(row + i * group + v * lanes) * (load(s.q_scale + g + v * lanes) * s.key_scale[j + i]);
@@ -289,7 +311,7 @@ static void attend_lanes(Scratch& s, const Unit& unit, std::int64_t g, const Til
     Vector tile_maximum[V], correction[V];
     score<V>(s, unit, g, tile, count, mask, tile_maximum);
     weigh<V>(s, g, count, tile_maximum, correction);
-    add_values<V>(s.values, tile.value_dim, count, s.scores, correction, s.sums + g * round_up(tile.value_dim, lanes));
+    add_values<V>(s.tile_values_at, tile.value_dim, count, s.scores, correction, s.sums + g * round_up(tile.value_dim, lanes));
 }
 
 static void attend_tile(Scratch& s, const Unit& unit, const Tile& tile) noexcept {
