@@ -37,12 +37,12 @@ tsan: build/tsan/build.ninja
 	cmake --build --preset tsan
 	ctest --preset tsan
 
-# New inputs go to build/fuzz/corpus; what crashes stays in the folder build/fuzz with its input as crash-*.
+# One container after the other. New inputs go to build/fuzz/corpus; what crashes stays in build/fuzz with its input as crash-*.
 fuzz: build/fuzz/build.ninja
-	cmake --build --preset fuzz --target gguf_fuzz
-	@mkdir -p build/fuzz/corpus/gguf
-	build/fuzz/fuzz/gguf_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048 -print_final_stats=1 \
-	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/gguf fuzz/corpus/gguf
+	cmake --build --preset fuzz --target gguf_fuzz safetensors_fuzz
+	for name in gguf safetensors; do mkdir -p build/fuzz/corpus/$$name && \
+	    build/fuzz/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$name fuzz/corpus/$$name || exit 1; done
 
 clean:
 	rm -rf build out

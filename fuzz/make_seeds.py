@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the seed corpus of gguf_fuzz: fuzz/corpus/gguf/{valid,bad}-*, a few hundred bytes each.
+"""Writes the seeds of the fuzz targets: fuzz/corpus/<container>/{valid,bad}-*, a few hundred bytes each.
 
-The seeds are made from the layout of GGUF alone, so that they also stand as an independent example of it. The names
-matter: the test GgufMalformed.SeedsOfTheFuzzer expects every valid-* to open and every bad-* to be refused.
+The seeds are made from the layouts alone, so that they also stand as independent examples of them. The names matter: tests
+(GgufMalformed.SeedsOfTheFuzzer and its like) expect every valid-* to open and every bad-* to be refused.
 """
+import json
 import pathlib
 import struct
 
-FOLDER = pathlib.Path(__file__).parent / "corpus" / "gguf"
+CORPUS = pathlib.Path(__file__).parent / "corpus"
 SCALARS = {0: ("<B", 200), 1: ("<b", -2), 2: ("<H", 60000), 3: ("<h", -2), 4: ("<I", 7), 5: ("<i", -7), 6: ("<f", 0.5),
            7: ("<B", 1), 10: ("<Q", 2**40), 11: ("<q", -2**40), 12: ("<d", 0.25)}
 STRING, ARRAY = 8, 9
@@ -44,7 +45,7 @@ def scalar(kind):
     return struct.pack(*SCALARS[kind])
 
 
-def seeds():
+def gguf_seeds():
     llama = (key("general.architecture", STRING, text("llama")) + key("llama.block_count", 4, struct.pack("<I", 1)) +
              key("tokenizer.ggml.tokens", ARRAY, array(STRING, 3, text("<s>") + text("</s>") + text("▁a"))) +
              key("tokenizer.ggml.scores", ARRAY, array(6, 3, struct.pack("<3f", 0, -1, -2))))
@@ -82,7 +83,52 @@ def seeds():
     yield "bad-truncated", with_data(header(1, 0) + tensor("a", [16], F32, 0), 63)
 
 
+def safetensors_file(header, data=b""):
+    raw = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(raw)) + raw + data
+
+
+def member(kind, shape, begin, end):
+    return {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+
+
+def safetensors_seeds():
+    pair = {"a": member("F32", [2, 3], 0, 24), "b": member("BF16", [4], 24, 32)}
+    kinds = [("F64", 8), ("I64", 8), ("F32", 4), ("I32", 4), ("F16", 2), ("I16", 2), ("I8", 1), ("U8", 1), ("BOOL", 1), ("F8_E4M3", 1), ("F8_E5M2", 1)]
+    every, at = {}, 0
+    for kind, size in kinds:
+        every[kind] = member(kind, [2], at, at + 2 * size)
+        at += 2 * size
+    typed = json.dumps({"general.architecture": ["string", "llama"], "a.reals": ["f32", [0.5, "nan", "-inf"]], "a.wide": ["i64", str(2**62)],
+                        "a.bytes": ["string", [{"hexadecimal": "ff00"}]], "a.flag": ["boolean", True]})
+    yield "valid-empty", safetensors_file({})
+    yield "valid-pair", safetensors_file({"__metadata__": {"format": "pt"}, **pair}, bytes(range(32)))
+    yield "valid-padded", safetensors_file(json.dumps(pair).encode() + b"   \n", bytes(32))
+    yield "valid-every-type", safetensors_file(every, bytes(at))
+    yield "valid-unknown-types", safetensors_file({"n": member("F12", [7], 0, 3), "e": member("F8_E8M0", [2], 3, 5), "f": member("F4", [4], 5, 7)}, bytes(7))
+    yield "valid-scalar-and-empty", safetensors_file({"s": member("F32", [], 0, 4), "e": member("F32", [0, 5], 4, 4)}, bytes(4))
+    yield "valid-escapes", safetensors_file(b'{"\\u00e9\\ud83d\\ude00\\n\\"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', b"x")
+    yield "valid-typed-metadata", safetensors_file({"__metadata__": {"tailor.metadata": typed}})
+    yield "valid-odd-address", safetensors_file({"a": member("U8", [1], 0, 1), "b": member("F32", [2], 1, 9)}, bytes(9))
+    yield "bad-nothing", b""
+    yield "bad-length", struct.pack("<Q", 2**63) + b"{}"
+    yield "bad-short-header", struct.pack("<Q", 50) + b"{}"
+    yield "bad-not-an-object", safetensors_file(b"[]")
+    yield "bad-not-utf-8", safetensors_file(b'{"\xff":1}')
+    yield "bad-nested", safetensors_file(b'{"a":' + b"[" * 200 + b"]" * 200 + b"}")
+    yield "bad-twice", safetensors_file(b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', b"x")
+    yield "bad-overlap", safetensors_file({"a": member("U8", [4], 0, 4), "b": member("U8", [4], 2, 6)}, bytes(6))
+    yield "bad-gap", safetensors_file({"a": member("U8", [1], 0, 1), "b": member("U8", [1], 2, 3)}, bytes(3))
+    yield "bad-size", safetensors_file({"a": member("F32", [3], 0, 8)}, bytes(8))
+    yield "bad-truncated", safetensors_file({"a": member("F32", [2], 0, 8)}, bytes(7))
+    yield "bad-tail", safetensors_file({"a": member("F32", [2], 0, 8)}, bytes(9))
+    yield "bad-product", safetensors_file({"a": member("F32", [2**32, 2**32], 0, 8)}, bytes(8))
+    yield "bad-backwards", safetensors_file({"a": member("F32", [2], 8, 0)}, bytes(8))
+    yield "bad-typed-metadata", safetensors_file({"__metadata__": {"tailor.metadata": '{"a":["u8",256]}'}})
+
+
 if __name__ == "__main__":
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, data in seeds():
-        (FOLDER / name).write_bytes(data)
+    for container, seeds in (("gguf", gguf_seeds), ("safetensors", safetensors_seeds)):
+        (CORPUS / container).mkdir(parents=True, exist_ok=True)
+        for name, data in seeds():
+            (CORPUS / container / name).write_bytes(data)

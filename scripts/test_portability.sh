@@ -71,7 +71,7 @@ Dir::Cache::archives "$apt/archives";
 CONFIGURATION
     APT_CONFIG=$apt/apt.conf apt-get update
     APT_CONFIG=$apt/apt.conf apt-get install -y --no-install-recommends --download-only \
-        libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libxxhash-dev \
+        libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libxxhash-dev libedit-dev \
         coinor-libcbc-dev zlib1g-dev libbz2-dev libgtest-dev librapidcheck-dev
     local package link
     for package in "$apt"/archives/*.deb; do

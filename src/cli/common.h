@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/pool.h"
 #include "run/evaluation.h"
+#include "run/generate.h"
 #include "run/session.h"
 
 namespace tailor::cli {
@@ -27,6 +28,9 @@ struct ModelOptions {
     std::shared_ptr<run::LanguageModel> open() const;
     run::SessionOptions session() const;
 };
+
+/// How to choose the next token and when to stop: what `run` and `chat` share.
+void add_generation_options(Options& options, run::GenerateOptions& generate);
 
 /// Opens a path, or the embedded default for an empty one (or "default").
 std::shared_ptr<run::LanguageModel> open_model(const std::string& path);

@@ -3,6 +3,7 @@
 
 #include "cli/common.h"
 #include "core/error.h"
+#include "text/tokenizer.h"
 
 namespace tailor::cli::inspect_command {
 
@@ -85,9 +86,9 @@ static std::string obstacle(const Settings& s) {
 }
 
 static std::string tokenizer_line(const files::Metadata& metadata) {
-    const files::MetaValue* const kind = metadata.find("tokenizer.ggml.model");
-    if (!kind) return "none";
-    std::string line(kind->text);
+    const std::string_view kind = text::tokenizer_name(metadata);
+    if (kind.empty()) return "none";
+    std::string line(kind);
     if (const files::MetaValue* pre = metadata.find("tokenizer.ggml.pre")) line += core::format(" ({})", pre->text);
     if (const files::MetaValue* tokens = metadata.find("tokenizer.ggml.tokens")) line += core::format(", {} tokens", tokens->items());
     if (metadata.find("tokenizer.chat_template")) line += ", with a chat template";
@@ -211,18 +212,19 @@ static core::Json tensors_json(const files::File& file) {
 
 static core::Json summary_json(const files::File& file, const Contents& c, const std::string& obstacle) {
     const files::Metadata& metadata = file.metadata();
-    const auto text = [&](std::string_view key) {
+    const auto word = [&](std::string_view key) {
         const files::MetaValue* const value = metadata.find(key);
         return value && value->type == files::MetaType::string ? core::Json(value->text) : core::Json();
     };
     core::Json j;
-    j.set("path", file.path()).set("file_bytes", file.bytes()).set("name", text("general.name")).set("architecture", text("general.architecture"));
+    j.set("path", file.path()).set("file_bytes", file.bytes()).set("name", word("general.name")).set("architecture", word("general.architecture"));
     for (const auto& [label, value] : dimensions(metadata)) {
         std::string key = label;
         std::replace(key.begin(), key.end(), ' ', '_');
         j.set(key, value);
     }
-    j.set("tokenizer", text("tokenizer.ggml.model")).set("parameters", c.total.parameters).set("tensor_count", c.total.tensors);
+    const std::string_view tokenizer = text::tokenizer_name(metadata);
+    j.set("tokenizer", tokenizer.empty() ? core::Json() : core::Json(tokenizer)).set("parameters", c.total.parameters).set("tensor_count", c.total.tensors);
     j.set("bytes", c.total.bytes).set("bits_per_weight", c.total.bits()).set("unknown_tensors", c.unknown);
     return j.set("runs", obstacle.empty()).set("obstacle", obstacle.empty() ? core::Json() : core::Json(obstacle));
 }

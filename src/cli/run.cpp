@@ -6,14 +6,14 @@
 #include "cli/common.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
-#include "run/generate.h"
+#include "text/grammar/grammar.h"
 
 namespace tailor::cli::run_command {
 
 struct Settings {
     ModelOptions model;
     run::GenerateOptions generate;
-    std::string prompt, prompt_file;
+    std::string prompt, prompt_file, grammar, json_schema;
     std::vector<std::int32_t> token_ids;
     bool no_prompt = false, explain = false, check = false;
 };
@@ -24,18 +24,26 @@ static void declare(Options& options, Settings& s) {
     options.add("-f,--file", s.prompt_file, "read the prompt from a file");
     options.add("--token-ids", s.token_ids, "the prompt as token ids, taken as they are: 1,2,3; the end token does not stop it either");
     options.add("-n,--predict", s.generate.most_tokens, "tokens to write; -1: until the context is full");
-    options.add("--temp,--temperature", s.generate.sampler.temperature, "0: always the most likely token");
-    options.add("--top-k", s.generate.sampler.top_k, "keep the k most likely tokens; 0: all");
-    options.add("--top-p", s.generate.sampler.top_p, "keep the most likely tokens that make up this probability");
-    options.add("--min-p", s.generate.sampler.min_p, "keep tokens at least this share as likely as the best");
-    options.add("--repeat-penalty", s.generate.sampler.repeat_penalty, "above 1: recent tokens become less likely");
-    options.add("--repeat-last-n", s.generate.sampler.repeat_last_n, "how many recent tokens the penalty sees");
-    options.add("-s,--seed", s.generate.sampler.seed, "the same seed writes the same text");
-    options.add("--stop", s.generate.stop, "end before this text appears (may be given again)");
+    add_generation_options(options, s.generate);
+    options.add("--grammar", s.grammar, "write only what this grammar (GBNF: a file, or the rules themselves) allows");
+    options.add("--json-schema", s.json_schema, "write only JSON that is valid under this schema (a file, or the schema itself)");
     options.flag("--ignore-eos", s.generate.ignore_end, "go on after the model's end token");
     options.flag("--no-prompt", s.no_prompt, "do not print the prompt before its continuation");
     options.flag("--explain", s.explain, "print the kernel of each node and why faster ones declined, then stop");
     options.flag("--check", s.check, "run the reference beside each kernel for the prompt and report what differs, then stop");
+}
+
+// The grammar that was asked for, compiled for the model's vocabulary; null if there was none.
+static std::unique_ptr<text::grammar::TokenMask> make_mask(const Settings& s, const run::LanguageModel& model) {
+    if (s.grammar.empty() && s.json_schema.empty()) return nullptr;
+    if (!s.grammar.empty() && !s.json_schema.empty()) core::fail(core::ErrorKind::usage, "give --grammar or --json-schema, not both");
+    if (!s.grammar.empty()) {
+        const bool is_text = s.grammar.find("::=") != std::string::npos;
+        return std::make_unique<text::grammar::TokenMask>(text::grammar::from_gbnf(is_text ? s.grammar : core::read_text_file(s.grammar)), model.tokenizer());
+    }
+    const bool is_text = s.json_schema[0] == '{' || s.json_schema == "true";
+    const core::Json schema = core::Json::parse(is_text ? s.json_schema : core::read_text_file(s.json_schema), is_text ? "--json-schema" : s.json_schema);
+    return std::make_unique<text::grammar::TokenMask>(text::grammar::from_json_schema(schema), model.tokenizer());
 }
 
 static std::string prompt_text(const Settings& s) {
@@ -112,6 +120,8 @@ static void run(Options& options) {
         prompt = prompt_text(s);
         ids = model->tokenizer().encode(prompt);
     }
+    const auto mask = make_mask(s, *model);
+    s.generate.mask = mask.get();
     if (s.check) check_kernels(session, ids, options.json());
     else write_text(s, session, ids, prompt, options.json());
 }
@@ -127,6 +137,7 @@ extern const Command run = {
                 "tailor run model.gguf -f story.txt --stop \"The end\"\n"
                 "echo \"My dear\" | tailor run model.gguf --json\n"
                 "tailor run model.gguf --token-ids 1,2,3 -n 48 --temp 0 --json\n"
+                "tailor run model.gguf -p \"A person as JSON:\" --json-schema '{\"properties\":{\"name\":{\"type\":\"string\"}},\"required\":[\"name\"]}'\n"
                 "tailor run model.gguf -p Hello --explain",
     .run = &run_command::run,
     .place = 10,

@@ -15,8 +15,8 @@ static void run(Options& options) {
     options.flag("--special", special, "control tokens written in the text ('<s>') become their ids");
     options.parse();
     const std::unique_ptr<files::File> opened = open_file(model);
-    if (!opened->metadata().find("tokenizer.ggml.model"))
-        core::fail(core::ErrorKind::unsupported, "{}: the file has no tokenizer (tokenizer.ggml.model)", opened->path());
+    if (!text::has_tokenizer(opened->metadata()))
+        core::fail(core::ErrorKind::unsupported, "{}: the file has no tokenizer (tokenizer.ggml.model or tokenizer.json)", opened->path());
     const std::unique_ptr<text::Tokenizer> tokenizer = text::make_tokenizer(opened->metadata());
     if (text.empty() || text == "-") text = input_text(file, "text");
     const std::vector<text::TokenId> ids = tokenizer->encode(text, {.add_special = !no_special, .parse_special = special});

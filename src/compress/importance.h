@@ -9,7 +9,8 @@
 
 namespace tailor::compress {
 
-/// Mean square of each input of each weight matrix, by tensor name; weights that no matmul reads are missing.
+/// Mean square of each input of each weight matrix, by tensor name; weights that no product reads are missing. A stack of matrices
+/// has the inputs of each, summed over the tokens that it met and divided by all tokens: seldom asked experts matter less.
 class Importance {
   public:
     /// Empty for a tensor that was not seen.

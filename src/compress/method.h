@@ -16,10 +16,22 @@ namespace tailor::compress {
 struct Request {
     const core::Tensor& source;
     const formats::Format& target;
-    /// One weight >= 0 per column: how much an error in that column matters. Empty: all the same.
+    /// One weight >= 0 per column, or per column of each matrix of a stack: how much an error there matters. Empty: all the same.
     std::span<const float> importance;
     core::Pool& pool;
 };
+
+/// The importance of the columns of row `row`, which counts through a stack; empty if `importance` is.
+inline std::span<const float> importance_of_row(std::span<const float> importance, const core::Shape& shape, std::int64_t row) {
+    const auto width = static_cast<std::size_t>(shape.width());
+    if (importance.size() <= width) return importance;
+    return importance.subspan(static_cast<std::size_t>(row / shape[shape.rank() - 2]) * width, width);
+}
+/// True if `importance` is empty or fits a matrix, or a stack of them, of this shape.
+inline bool importance_fits(std::span<const float> importance, const core::Shape& shape) {
+    const std::int64_t size = static_cast<std::int64_t>(importance.size()), width = shape.width();
+    return size == 0 || size == width || (shape.rank() == 3 && size == shape[0] * width);
+}
 
 struct Method {
     std::string_view name;

@@ -16,11 +16,10 @@ namespace tailor::compress::round_method {
 static core::Tensor apply(const Request& request) {
     const core::Tensor& source = request.source;
     const std::int64_t rows = source.shape.rows(), width = source.shape.width();
-    if (!request.importance.empty() && static_cast<std::int64_t>(request.importance.size()) != width)
+    if (!importance_fits(request.importance, source.shape))
         core::fail(core::ErrorKind::bug, "{} importance weights for rows of {} values", request.importance.size(), width);
     core::Tensor target = formats::make_tensor(request.target, source.shape);
     const formats::Decode decode = source.format->decode.at(cpu::active_isa());
-    const float* const importance = request.importance.empty() ? nullptr : request.importance.data();
     std::vector<std::vector<float>> buffers(static_cast<std::size_t>(request.pool.threads()), std::vector<float>(static_cast<std::size_t>(width)));
     std::atomic<bool> finite{true};
     constexpr std::int64_t rows_per_chunk = 8;
@@ -30,7 +29,7 @@ static core::Tensor apply(const Request& request) {
             decode(source.row(r), row.data(), width);
             bool good = true;
             for (const float value : row) good &= std::isfinite(value);
-            if (good) request.target.encode(row.data(), importance, target.row(r), width);
+            if (good) request.target.encode(row.data(), importance_of_row(request.importance, source.shape, r).data(), target.row(r), width);
             else finite.store(false, std::memory_order_relaxed);
         }
     });

@@ -36,6 +36,28 @@ TEST(Round, FallsWithMoreBitsAndIsTheSameForAnyThreadCount) {
     }
 }
 
+// A stack of two matrices with an importance each is rounded as the two alone.
+TEST(Round, MatricesOfAStackHaveTheirOwnImportance) {
+    core::Tensor stack = random_matrix(20, 128);
+    stack.shape = {2, 10, 128};
+    std::vector<float> importance(2 * 128);
+    for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>(i % 128 < 64 == i < 128 ? 1 : 0.01);
+    core::Pool pool(2);
+    const formats::Format& format = formats::get("q4_0");
+    const core::Tensor rounded = get("round").apply({stack, format, importance, pool});
+    EXPECT_EQ(stack.shape, rounded.shape);
+    double error = 0;
+    for (std::int64_t m = 0; m < 2; ++m) {
+        const core::Tensor part = formats::view(*stack.format, {10, 128}, stack.row(m * 10));
+        const std::span<const float> own = std::span(importance).subspan(static_cast<std::size_t>(m * 128), 128);
+        const core::Tensor alone = get("round").apply({part, format, own, pool});
+        EXPECT_EQ(0, std::memcmp(alone.data, rounded.row(m * 10), static_cast<std::size_t>(formats::tensor_bytes(format, alone.shape)))) << m;
+        error += weighted_error(part, alone, own, pool).error;
+    }
+    EXPECT_NEAR(error, weighted_error(stack, rounded, importance, pool).error, 1e-9 * error);
+    EXPECT_THROW(get("round").apply({stack, format, std::span(importance).subspan(1), pool}), core::Error);
+}
+
 TEST(Round, ImportanceMovesTheErrorAwayFromWhatMatters) {
     const core::Tensor source = random_matrix(16, 256);
     core::Pool pool(2);

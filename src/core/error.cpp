@@ -34,6 +34,8 @@ const char* name(ErrorKind kind) {
 
 void request_interrupt() noexcept { interrupted.store(true, std::memory_order_relaxed); }
 
+bool take_interrupt() noexcept { return interrupted.exchange(false, std::memory_order_relaxed); }
+
 void check_interrupt() {
     if (interrupted.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
 }

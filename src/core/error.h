@@ -46,5 +46,7 @@ template <class... A>
 /// Set by the command line's Ctrl-C handler; long loops call check_interrupt(), which then throws Error(interrupted).
 void request_interrupt() noexcept;
 void check_interrupt();
+/// For a program that goes on after Ctrl-C: forgets it, and tells whether there was one.
+bool take_interrupt() noexcept;
 
 }  // namespace tailor::core

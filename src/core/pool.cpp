@@ -113,6 +113,11 @@ Pool::~Pool() {
     for (auto& worker : shared_->workers) worker.join();
 }
 
+Pool& Pool::serial() {
+    static Pool pool(1);
+    return pool;
+}
+
 int Pool::threads() const { return shared_->threads; }
 
 void Pool::run_erased(std::int64_t chunks, Function function, const void* context) {

@@ -20,6 +20,9 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    /// The calling thread alone: work within a chunk of another pool may be given to it, by any number of threads at once.
+    static Pool& serial();
+
     int threads() const;
 
     /// Calls body(chunk, thread) once for every chunk in [0, chunks), in parallel, and returns when all are done; at most 2^31

@@ -81,6 +81,18 @@ inline constexpr int lanes = 4;
     return sums;
 #endif
 }
+// add_pairs: sums + codes times signed bytes, two products added at a time, where sums are two 16-bit words per lane, modulo 2^16. Codes are unsigned and at
+// most 129, so that two products fit. The addition is assembly: GCC 12 would put the products of a whole register tile before
+// their additions and then run short of registers.
+[[gnu::always_inline]] inline Integers add_pairs(Integers sums, Bytes codes, Integers digits) {
+#if defined(__x86_64__)
+    asm("paddw %1, %0" : "+x"(sums) : "x"((Words)_mm_maddubs_epi16((__m128i)codes, (__m128i)digits)));
+    return sums;
+#else
+    const Words d = (Words)digits, even = (Words)((UnsignedWords)codes & 255), odd = (Words)((UnsignedWords)codes >> 8);
+    return (Integers)((Words)sums + even * ((Words)((UnsignedWords)d << 8) >> 8) + odd * (d >> 8));
+#endif
+}
 /// sums[i] + the four products of unsigned codes and signed bytes of lane i. One instruction at avx512; here exact but slow.
 [[gnu::always_inline]] inline Integers dot_bytes(Integers sums, Bytes codes, Integers digits) {
     const Words even = (Words)((Unsigned)codes & 0x00FF00FFu), odd = (Words)((Unsigned)codes >> 8 & 0x00FF00FFu);
@@ -115,6 +127,10 @@ inline constexpr int lanes = 8;
 [[gnu::always_inline]] inline Bytes look_up(Bytes table, Bytes index) { return (Bytes)_mm256_shuffle_epi8((__m256i)table, (__m256i)index); }
 [[gnu::always_inline]] inline Integers dot_words(Integers sums, Bytes a, Integers b) {
     return sums + (Integers)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
+[[gnu::always_inline]] inline Integers add_pairs(Integers sums, Bytes codes, Integers digits) {
+    asm("vpaddw %1, %0, %0" : "+x"(sums) : "x"((Words)_mm256_maddubs_epi16((__m256i)codes, (__m256i)digits)));
+    return sums;
 }
 /// sums[i] + the four products of unsigned codes and signed bytes of lane i. One instruction at avx512; here exact but slow.
 [[gnu::always_inline]] inline Integers dot_bytes(Integers sums, Bytes codes, Integers digits) {
@@ -154,6 +170,9 @@ inline constexpr int lanes = 16;
 [[gnu::always_inline]] inline Bytes look_up(Bytes table, Bytes index) { return (Bytes)_mm512_shuffle_epi8((__m512i)table, (__m512i)index); }
 [[gnu::always_inline]] inline Integers dot_words(Integers sums, Bytes a, Integers b) {
     return (Integers)_mm512_dpwssd_epi32((__m512i)sums, (__m512i)a, (__m512i)b);
+}
+[[gnu::always_inline]] inline Integers add_pairs(Integers sums, Bytes codes, Integers digits) {
+    return (Integers)((UnsignedWords)sums + (UnsignedWords)_mm512_maddubs_epi16((__m512i)codes, (__m512i)digits));
 }
 [[gnu::always_inline]] inline Integers dot_bytes(Integers sums, Bytes codes, Integers digits) {
     return (Integers)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)codes, (__m512i)digits);

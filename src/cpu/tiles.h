@@ -37,23 +37,28 @@ class PlainTiles {
 
     /// sums += a b, as above.
     template <int sums, int a, int b>
-    void multiply() {
+    void multiply() { add_product(tiles_[sums], tiles_[a], tiles_[b]); }
+
+  private:
+    using Tile = std::uint32_t[tile_rows][tile_columns];
+
+    // Not inlined: kernels have many products, which are for tests here.
+    [[gnu::noinline]] static void add_product(Tile& sums, const Tile& a, const Tile& b) {
         for (std::int64_t m = 0; m < tile_rows; ++m) {
             float even[tile_columns] = {}, odd[tile_columns] = {}, old[tile_columns];
             for (std::int64_t p = 0; p < tile_depth / 2; ++p) {
-                const std::uint32_t left = tiles_[a][m][p];
+                const std::uint32_t left = a[m][p];
                 for (std::int64_t n = 0; n < tile_columns; ++n) {
-                    even[n] = flush(even[n] + value(left << 16) * value(tiles_[b][p][n] << 16));
-                    odd[n] = flush(odd[n] + value(left & high) * value(tiles_[b][p][n] & high));
+                    even[n] = flush(even[n] + value(left << 16) * value(b[p][n] << 16));
+                    odd[n] = flush(odd[n] + value(left & high) * value(b[p][n] & high));
                 }
             }
-            std::memcpy(old, tiles_[sums][m], sizeof old);
+            std::memcpy(old, sums[m], sizeof old);
             for (std::int64_t n = 0; n < tile_columns; ++n) old[n] = flush(old[n] + flush(even[n] + odd[n]));
-            std::memcpy(tiles_[sums][m], old, sizeof old);
+            std::memcpy(sums[m], old, sizeof old);
         }
     }
 
-  private:
     static constexpr std::uint32_t high = 0xFFFF0000u;
     static float flush(float x) {
         const float least = std::numeric_limits<float>::min();
@@ -64,7 +69,7 @@ class PlainTiles {
         std::memcpy(&x, &bits, sizeof x);
         return flush(x);
     }
-    std::uint32_t tiles_[8][tile_rows][tile_columns];
+    Tile tiles_[8];
 };
 
 #if defined(__x86_64__)

@@ -22,8 +22,8 @@ struct TensorInfo {
     const formats::Format* format = nullptr;  ///< nullptr: a type this build does not know; see `type_name`
     std::string type_name;                    ///< what the file calls it: "Q4_K", "type 19"
     core::Shape shape;                        ///< outermost first
-    std::uint64_t offset = 0;                 ///< of the data, from the start of the file
-    std::uint64_t bytes = 0;                  ///< 0 if the format is not known
+    std::uint64_t offset = 0;                 ///< of the data, from the start of the file; 0 if it is not there as it is read
+    std::uint64_t bytes = 0;                  ///< as read() gives it; 0 if the format is not known
 };
 
 /// An open model file.
@@ -78,6 +78,8 @@ struct FileKind {
     std::uint64_t (*write)(const std::string& path, const WritePlan& plan, const TensorSource& source);
     /// The exact size in bytes that write() would produce.
     std::uint64_t (*written_bytes)(const WritePlan& plan);
+    /// True if this folder is a model that open() takes; nullptr: this kind is never a folder.
+    bool (*recognizes_folder)(const std::string& path) = nullptr;
 };
 
 }  // namespace tailor::files

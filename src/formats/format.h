@@ -27,6 +27,7 @@ using Encode = void (*)(const float* values, const float* importance, std::byte*
 /// independent standard normal numbers. Zero: every f32 value this format can hold is kept exactly.
 struct Facts {
     double gaussian_relative_rmse = 0;
+    double least_usual = 1e-3, most_usual = 1e4;  ///< rows whose root mean square lies between are stored about as well
 };
 
 struct IntegerForm;

@@ -47,8 +47,8 @@ struct BlockIntegers {
 /// How a format's blocks look as integers: value = scale * (code - zero) - minimum, or scale * table[code] - minimum.
 struct IntegerForm {
     int bits = 4;    ///< of a code: 2, 3, 4, 5, 6 or 8
-    int zero = 0;    ///< the code that stands for 0
-    int group = 32;  ///< values that share a scale: 16, 32, or a multiple of 32
+    int zero = 0;    ///< the code that stands for 0; with minima it is 0
+    int group = 32;  ///< values that share a scale: 16 (of a ScaleKind with groups), 32, or a multiple of 32
     ScaleKind scales = ScaleKind::half;
     bool minima = false;
     const std::int8_t* table = nullptr;  ///< of 16 numbers, for 4-bit codes; zero is not used then

@@ -58,6 +58,12 @@ extern const cpu::PerIsa<SearchAffine> search_affine;
 using SearchExponent = int (*)(const Grid& grid, const float* values, const float* importance, std::int8_t* codes) noexcept;
 extern const cpu::PerIsa<SearchExponent> search_exponent;
 
+/// x ~ scales[index] * codebook(code) for `count` values (up to 256), where `scales` are `scale_count` (at least 16) ascending numbers
+/// from 0 up. Returns the index.
+using SearchListed = int (*)(const Grid& grid, const float* scales, int scale_count, const float* values, const float* importance, int count,
+                             std::int8_t* codes) noexcept;
+extern const cpu::PerIsa<SearchListed> search_listed;
+
 /// x ~ d * scales[sub-block] * grid(code) for 256 values; returns d as f16.
 using SearchSuperScale = std::uint16_t (*)(const Grid& grid, const SubBlocks& layout, const float* values,
                                            const float* importance, std::int8_t* scales, std::int8_t* codes) noexcept;
@@ -71,6 +77,9 @@ extern const cpu::PerIsa<SearchSuperAffine> search_super_affine;
 
 /// x ~ scale * code with codes -1, 0, 1 for 256 values: the exact optimum, by sorting.
 std::uint16_t search_ternary(const float* values, const float* importance, std::int8_t* codes) noexcept;
+
+/// x ~ +-d for `count` values (up to 256): the f16 nearest to the weighted mean magnitude, the exact optimum.
+std::uint16_t search_magnitude(const float* values, const float* importance, int count) noexcept;
 
 /// The function for this processor. TAILOR_ISA does not matter here: every level gives the same bits.
 template <class Function>

@@ -41,12 +41,28 @@ typedef std::uint16_t CodePairs __attribute__((vector_size(16)));
 #endif
 }
 
-/// 16 where the bit of the value is set, else 0: value i has bit i of the 16 bits at `bits`.
-[[gnu::always_inline]] inline Codes fifth_bits(const std::uint8_t* bits) {
+/// 255 where the bit of the value is set, else 0: value i has bit i of the 16 bits at `bits`.
+[[gnu::always_inline]] inline Codes spread_bits(const std::uint8_t* bits) {
     constexpr Codes which{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
         own{1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const Codes spread = look_up(Codes{bits[0], bits[1]}, which);
-    return (Codes)((spread & own) == own) & 16;
+    return (Codes)((spread & own) == own);
+}
+/// 16 where the bit of the value is set, else 0.
+[[gnu::always_inline]] inline Codes fifth_bits(const std::uint8_t* bits) { return spread_bits(bits) & 16; }
+/// The codes below 128, negative where the bit of the value is set.
+[[gnu::always_inline]] inline SignedCodes with_signs(Codes codes, const std::uint8_t* bits) {
+    const Codes negative = spread_bits(bits);
+    return (SignedCodes)((codes ^ negative) - negative);
+}
+/// Two patterns of eight bytes, or four of four, side by side.
+[[gnu::always_inline]] inline Codes join_patterns(std::uint64_t a, std::uint64_t b) {
+    typedef std::uint64_t Pair __attribute__((vector_size(16)));
+    return (Codes)Pair{a, b};
+}
+[[gnu::always_inline]] inline Codes join_patterns(std::uint32_t a, std::uint32_t b, std::uint32_t c, std::uint32_t d) {
+    typedef std::uint32_t Quad __attribute__((vector_size(16)));
+    return (Codes)Quad{a, b, c, d};
 }
 
 /// Sixteen codes as floats, in as many registers as the level needs.

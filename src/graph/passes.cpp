@@ -31,19 +31,19 @@ Graph remove_dead(const Graph& graph) {
 
 Graph fuse_gate(const Graph& graph) {
     const std::vector<int> readers = count_readers(graph);
-    const ops::Op* const silu = &ops::get("silu");
+    const std::pair<const ops::Op*, std::string_view> gates[] = {{&ops::get("silu"), "swiglu"}, {&ops::get("gelu"), "geglu"}};
     const ops::Op* const multiply = &ops::get("multiply");
     std::size_t index = 0;
     return graph.rewritten([&](Graph& target, const Node& node, const std::vector<Value>& inputs) {
         const Node& original = graph.nodes()[index++];
         if (node.op == multiply)
-            for (std::size_t side = 0; side < 2; ++side) {
-                const Value gate = original.inputs[side];
-                if (graph.node(gate).op == silu && readers[static_cast<std::size_t>(gate)] == 1) {
-                    const Value before_silu = target.node(inputs[side]).inputs[0];
-                    return target.add("swiglu", {before_silu, inputs[1 - side]}, {}, node.name);
+            for (std::size_t side = 0; side < 2; ++side)
+                for (const auto& [activation, fused] : gates) {
+                    const Value gate = original.inputs[side];
+                    if (graph.node(gate).op != activation || readers[static_cast<std::size_t>(gate)] != 1) continue;
+                    const Value before_activation = target.node(inputs[side]).inputs[0];
+                    return target.add(fused, {before_activation, inputs[1 - side]}, {}, node.name);
                 }
-            }
         return target.keep(node, inputs);
     });
 }

@@ -215,7 +215,8 @@ std::vector<Plan::NodeTime> Plan::node_times() const {
     std::vector<NodeTime> times;
     for (const Step& step : steps_) {
         const Node& node = graph_.node(step.value);
-        const bool reads_weight = node.op->name == "matmul" && graph_.node(node.inputs[1]).is_constant();
+        const int weight = node.op->weight_input;
+        const bool reads_weight = weight >= 0 && graph_.node(node.inputs[static_cast<std::size_t>(weight)]).is_constant();
         times.push_back({node.name, std::string(node.op->name), reads_weight, step.nanoseconds});
     }
     return times;

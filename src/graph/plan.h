@@ -66,7 +66,7 @@ class Plan {
 
     struct NodeTime {
         std::string name, op;
-        bool reads_weight = false;  ///< a matmul with a constant
+        bool reads_weight = false;  ///< a product with a constant
         double nanoseconds = 0;     ///< summed over run_timed() calls
     };
     std::vector<NodeTime> node_times() const;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -20,14 +21,14 @@ core::Tensor filled(core::Shape shape, float start) {
     return t;
 }
 
-// silu(x Wg) * (x Wu), then back, with a residual: a feed-forward layer.
-Graph feed_forward(std::int64_t rows) {
+// activation(x Wg) * (x Wu), then back, with a residual: a feed-forward layer.
+Graph feed_forward(std::int64_t rows, std::string_view activation = "silu") {
     Graph g;
     const Value x = g.input("x", ops::f32({rows, 64}));
-    const Value gate = g.add("silu", {g.add("matmul", {x, g.constant("gate", filled({96, 64}, 1))}, {}, "gate_product")});
+    const Value gate = g.add(activation, {g.add("matmul", {x, g.constant("gate", filled({96, 64}, 1))}, {}, "gate_product")});
     const Value up = g.add("matmul", {x, g.constant("up", filled({96, 64}, 2))}, {}, "up_product");
     const Value act = g.add("multiply", {gate, up}, {}, "act");
-    g.add("silu", {up}, {}, "nobody reads this");
+    g.add(activation, {up}, {}, "nobody reads this");
     g.output(g.add("add", {x, g.add("matmul", {act, g.constant("down", filled({64, 96}, 3))}, {}, "down_product")}, {}, "residual"));
     return g;
 }
@@ -61,6 +62,18 @@ TEST(Passes, FuseTheGateAndDropTheDead) {
     EXPECT_EQ(0, count_nodes(g, "multiply"));
     EXPECT_EQ(1, count_nodes(g, "swiglu"));
     EXPECT_EQ(3, count_nodes(g, "matmul"));
+}
+
+TEST(Passes, FuseTheGateOfGelu) {
+    const Graph g = optimize(feed_forward(3, "gelu"));
+    EXPECT_EQ(0, count_nodes(g, "gelu"));
+    EXPECT_EQ(0, count_nodes(g, "multiply"));
+    EXPECT_EQ(1, count_nodes(g, "geglu"));
+    EXPECT_EQ(1, count_nodes(optimize(feed_forward(3, "relu")), "relu"));
+    Runner fused(feed_forward(3, "gelu"), 3, {}), apart(feed_forward(3, "gelu"), 3, {.use_reference = true});
+    const std::vector<float> a = fused.run(), b = apart.run();
+    const float largest = *std::max_element(b.begin(), b.end());
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-5f * largest) << "at " << i;
 }
 
 TEST(Passes, LeaveASiluThatOthersRead) {

@@ -13,14 +13,26 @@
 
 namespace tailor::measure {
 
+/// One product of a step: y = x W^T with x [rows, k] and W [n, k], or with the `used` of `experts` such matrices that each row is
+/// sent to.
+struct Product {
+    std::int64_t n = 0, k = 0, rows = 0;
+    std::int64_t experts = 0, used = 0;  ///< 0: a plain matrix
+    bool own_rows = false;               ///< x holds a row for every pair of a row and an expert
+};
+
 class CostModel {
   public:
     /// The pool and the store must outlive it.
     CostModel(core::Pool& pool, cpu::Isa isa, Store& store);
 
-    /// Nanoseconds of y[rows, n] = x[rows, k] W[n, k]^T with W in `format`, in a model whose weights take `model_bytes`:
-    /// from the store, or measured now (up to half a second) and stored. Throws Error(shape) if k does not fit the format.
-    double matmul_nanoseconds(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::uint64_t model_bytes);
+    /// Nanoseconds of a product with W in `format`, in a model whose weights take `model_bytes`: from the store, or measured now
+    /// (up to half a second) and stored. Throws Error(shape) if k does not fit the format.
+    double nanoseconds(const formats::Format& format, const Product& product, std::uint64_t model_bytes);
+    /// The same for a plain matrix.
+    double matmul_nanoseconds(const formats::Format& format, std::int64_t n, std::int64_t k, std::int64_t rows, std::uint64_t model_bytes) {
+        return nanoseconds(format, {n, k, rows}, model_bytes);
+    }
 
     /// How many measurements were made, rather than found in the store.
     std::int64_t measured() const { return measured_; }

@@ -36,6 +36,24 @@ TEST(Cost, MeasuresOnceAndRemembers) {
     EXPECT_EQ(0, again.measured());
 }
 
+// A row that is sent to 2 of 64 experts reads a thirty-second of them; all 64 are read by 32 rows. However noisy the machine is,
+// reading all is slower, and the same sizes as a plain matrix are another product.
+TEST(Cost, ExpertsCostWhatTheirRowsRead) {
+    core::Pool pool(1);
+    Store store{""};
+    CostModel costs(pool, cpu::active_isa(), store);
+    const formats::Format& format = formats::get("q8_0");
+    const double one = costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 1, .experts = 64, .used = 2}, mib);
+    const double all = costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 32, .experts = 64, .used = 2}, mib);
+    EXPECT_GT(one, 0);
+    EXPECT_GT(all, 2 * one);
+    costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 1}, mib);
+    costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 1, .experts = 64, .used = 2, .own_rows = true}, mib);
+    EXPECT_EQ(4, costs.measured());
+    EXPECT_EQ(one, costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 1, .experts = 64, .used = 2}, mib));
+    EXPECT_EQ(4, costs.measured());
+}
+
 TEST(Cost, RefusesRowsThatDoNotFit) {
     core::Pool pool(1);
     Store store{""};

@@ -91,8 +91,8 @@ TEST(Llama, RefusesWithTheNameOfWhatIsWrong) {
     shape.edit().set_integer("llama.feed_forward_length", 200);
     EXPECT_NE(std::string::npos, error_of(shape).find("has shape")) << error_of(shape);
     EditedFile scaling;
-    scaling.edit().set_text("llama.rope.scaling.type", "longrope");
-    EXPECT_NE(std::string::npos, error_of(scaling).find("longrope")) << error_of(scaling);
+    scaling.edit().set_text("llama.rope.scaling.type", "dynamic");
+    EXPECT_NE(std::string::npos, error_of(scaling).find("dynamic")) << error_of(scaling);
     EditedFile architecture;
     architecture.edit().set_text("general.architecture", "unheard-of");
     EXPECT_NE(std::string::npos, error_of(architecture).find("unheard-of")) << error_of(architecture);

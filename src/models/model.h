@@ -40,13 +40,15 @@ class Weights {
 /// What a family builds with. `rows` tokens go in; logits for `wanted_rows` of them come out.
 class Builder {
   public:
-    Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows);
+    /// `context`: positions a sequence may hold, where that changes a model (long rope factors); 0: what it was made for.
+    Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context = 0);
 
     graph::Graph graph;
     Value token_ids;    ///< i32 [rows], input "token_ids"
     Value positions;    ///< i32 [rows], input "positions"
     Value wanted;       ///< i32 [wanted_rows], input "wanted_rows": indices of rows
     const files::Metadata& metadata;
+    std::int64_t context;  ///< positions a sequence may hold
 
     /// "<architecture>.<key>" of the metadata, as Metadata::integer and real.
     std::int64_t integer(std::string_view key) const;
@@ -54,22 +56,41 @@ class Builder {
     double real(std::string_view key) const;
     double real(std::string_view key, double fallback) const;
     std::string_view word(std::string_view key, std::string_view fallback) const;
+    bool boolean(std::string_view key, bool fallback) const;
+    /// One integer (or truth value) per layer: an array of `layers` items, or one number that holds for all; `fallback` for
+    /// all if the key is missing. Error(format) for an array of another length.
+    std::vector<std::int64_t> integers(std::string_view key, std::int64_t layers, std::int64_t fallback) const;
+    bool is_array(std::string_view key) const;
 
     /// The weight `name`; Error(format) if it is missing or has another shape.
     Value weight(const std::string& name, core::Shape shape);
     /// graph::absent if it is missing.
     Value optional_weight(const std::string& name, core::Shape shape);
+    /// The weight `name` seen in another shape of as many values: files hold vectors as [n], [n, 1] or [1, 1, n].
+    Value weight_as(const std::string& name, core::Shape shape);
+    /// Part `index` of the `parts` equal ones of a weight that holds several in a row, each of `shape`.
+    Value weight_part(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape);
     bool has(const std::string& name) const { return static_cast<bool>(weights_.find(name)); }
-    /// x W^T + b with `name`.weight [outputs, width of x] and, if the file has it, `name`.bias [outputs].
+    /// Rows of the matrix `name`; Error(format) if it is missing.
+    std::int64_t rows_of(const std::string& name) const;
+    /// x W^T s + b with `name`.weight [outputs, width of x] and, if the file has them, `name`.scale [1] and `name`.bias [outputs].
     Value linear(Value x, const std::string& name, std::int64_t outputs);
-    /// RMSNorm with `name`.weight and the family's epsilon.
-    Value rms_norm(Value x, const std::string& name, double epsilon);
+    /// RMSNorm of x, or of each group of `group` columns (a head), with `name`.weight: [width of x], or for groups [group]
+    /// shared by all of them or [groups, group].
+    Value rms_norm(Value x, const std::string& name, double epsilon, std::int64_t group = 0);
+    /// The same with the mean taken off first, and `name`.bias if the file has it.
+    Value layer_norm(Value x, const std::string& name, double epsilon, std::int64_t group = 0);
+
+    /// Says that the tensors whose names begin so are known and have no part in the network that is built.
+    void leave_out(std::string_view prefix);
 
     /// Throws Error(unsupported) naming the first tensor of the file that was never asked for.
     void require_all_used() const;
 
   private:
     std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
+    core::Tensor reshaped(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape);
+    Value norm(std::string_view op, Value x, const std::string& name, double epsilon, std::int64_t group);
     const Weights& weights_;
     std::string architecture_;
     std::set<std::string, std::less<>> used_;

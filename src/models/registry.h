@@ -7,7 +7,7 @@ namespace tailor::models {
 std::span<const Model* const> all();
 /// The family of a file by its general.architecture; Error(unsupported) listing the known ones.
 const Model& family_of(const files::File& file);
-/// The graph of a model for `rows` tokens, with logits for `wanted_rows` of them.
-graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows);
+/// The graph of a model for `rows` tokens, with logits for `wanted_rows` of them; `context` as for Builder.
+graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context = 0);
 
 }  // namespace tailor::models

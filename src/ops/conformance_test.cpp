@@ -69,6 +69,10 @@ Prepared prepare(const Op& op, const Case& c, std::mt19937& random) {
             p.states.push_back(formats::make_tensor(s.format ? *s.format : formats::get(c.kv_format), shape));
         }
     }
+    if (c.confine) {
+        c.confine(p.inputs);
+        if (!p.past_inputs.empty()) c.confine(p.past_inputs);
+    }
     p.sequences.assign(static_cast<std::size_t>(rows + c.past), op.states ? 1 : 0);
     for (std::int64_t i = 0; i < c.past; ++i) p.past_positions.push_back(static_cast<std::int32_t>(i));
     for (std::int64_t i = 0; i < rows; ++i) p.positions.push_back(static_cast<std::int32_t>(c.past + i));

@@ -1,12 +1,13 @@
-// RMSNorm: y = x / sqrt(mean(x^2) + epsilon) * weight, over each row.
+// RMSNorm: y = x / sqrt(mean(x^2) + epsilon) * weight, over each row, or over each group of its columns.
 //
-// Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, equation 4. The sum of squares is kept in several
-// f32 lanes that are folded in a fixed order, so a row's result never depends on the thread count.
+// Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, equation 4. Groups are heads where queries and keys are
+// normalized. The sum of squares is kept in several f32 lanes that are folded in a fixed order, so a row's result never
+// depends on the thread count.
 #include <algorithm>
 #include <cmath>
 
 #include "cpu/simd.h"
-#include "ops/support.h"
+#include "ops/normalize.h"
 
 #define TAILOR_THIS_FILE "ops/rms_norm.cpp"
 #include "cpu/for_each_isa.h"
@@ -25,17 +26,20 @@ static void normalize(const float* x, const float* weight, float* y, std::int64_
     float total = sum(squares[0] + squares[1]);
     for (; i < width; ++i) total += x[i] * x[i];
     const float scale = 1.0f / std::sqrt(total / static_cast<float>(width) + epsilon);
-    for (i = 0; i + lanes <= width; i += lanes) store(y + i, load(x + i) * scale * load(weight + i));
-    for (; i < width; ++i) y[i] = x[i] * scale * weight[i];
+    for (i = 0; i + lanes <= width; i += lanes) store(y + i, weight ? load(x + i) * scale * load(weight + i) : load(x + i) * scale);
+    for (; i < width; ++i) y[i] = weight ? x[i] * scale * weight[i] : x[i] * scale;
 }
 
 static void run(const Call& call) noexcept {
     const core::Tensor &x = call.inputs[0], &y = call.output;
+    const core::Tensor* const weight = call.input(1);
     const std::int64_t width = x.shape.width(), rows = x.shape.rows(), chunk = rows_per_chunk(width);
+    const std::int64_t group = norm_group(call.attributes, width), step = weight ? norm_weight_step(*weight, width, group) : 0;
     const auto epsilon = static_cast<float>(call.attributes.real("epsilon"));
-    const float* const weight = call.inputs[1].row_f32(0);
     call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
-        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r) normalize(x.row_f32(r), weight, y.row_f32(r), width, epsilon);
+        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
+            for (std::int64_t g = 0; g < width / group; ++g)
+                normalize(x.row_f32(r) + g * group, weight ? weight->row_f32(0) + g * step : nullptr, y.row_f32(r) + g * group, group, epsilon);
     });
 }
 
@@ -44,33 +48,26 @@ static void run(const Call& call) noexcept {
 #if defined(TAILOR_ONCE)
 namespace tailor::ops::rms_norm_kernels {
 
-static TensorType shape(const NodeView& node) {
-    require_f32(node, 0);
-    require_f32(node, 1);
-    require(node.inputs[1].shape.elements() == node.inputs[0].shape.width(), "rms_norm: the weight must have one value per column", node);
-    return node.inputs[0];
-}
+static TensorType shape(const NodeView& node) { return norm_shape(node, 1); }
 
 static void reference(const Call& call) {
-    const std::vector<double> weight = row_as_double(call.inputs[1], 0);
+    const core::Tensor* const weight = call.input(1);
+    const std::int64_t width = call.output.shape.width(), group = norm_group(call.attributes, width), step = weight ? norm_weight_step(*weight, width, group) : 0;
     for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
         std::vector<double> x = row_as_double(call.inputs[0], r);
-        double squares = 0;
-        for (const double v : x) squares += v * v;
-        const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + call.attributes.real("epsilon"));
-        for (std::size_t i = 0; i < x.size(); ++i) x[i] *= scale * weight[i];
+        for (std::int64_t begin = 0; begin < width; begin += group) {
+            double* const v = x.data() + begin;
+            double squares = 0;
+            for (std::int64_t i = 0; i < group; ++i) squares += v[i] * v[i];
+            const double scale = 1 / std::sqrt(squares / static_cast<double>(group) + call.attributes.real("epsilon"));
+            for (std::int64_t i = 0; i < group; ++i) v[i] *= scale * (weight ? static_cast<double>(weight->row_f32(0)[begin / group * step + i]) : 1);
+        }
         store_row(call.output, r, x);
     }
 }
 
 static Cost cost(const NodeView& node) { return streaming_cost(node, 4.0 * static_cast<double>(node.output.shape.elements())); }
-
-static std::vector<Case> cases() {
-    std::vector<Case> list;
-    for (const std::int64_t width : {1, 7, 64, 100, 2048})
-        for (const std::int64_t rows : {1, 3, 130}) list.push_back({.inputs = {f32({rows, width}), f32({width})}, .attributes = {{"epsilon", 1e-5}}});
-    return list;
-}
+static std::vector<Case> cases() { return norm_cases(2); }
 
 static const Kernel kernels[] = {{.name = "simd", .doc = "one pass for the sum of squares, one to scale", .run = TAILOR_EACH_ISA(run)}};
 
@@ -79,8 +76,9 @@ static const Kernel kernels[] = {{.name = "simd", .doc = "one pass for the sum o
 namespace tailor::ops::entries {
 extern const Op rms_norm = {
     .name = "rms_norm",
-    .doc = "x [rows, width], weight [width] -> [rows, width]: x / sqrt(mean(x^2) + epsilon) * weight",
-    .least_inputs = 2,
+    .doc = "x [rows, width], optional weight [group] or [width], attributes epsilon and group (width) -> [rows, width]: "
+           "x / sqrt(mean(x^2) + epsilon) * weight over each group of columns",
+    .least_inputs = 1,
     .most_inputs = 2,
     .shape = &rms_norm_kernels::shape,
     .reference = &rms_norm_kernels::reference,

@@ -54,6 +54,8 @@ static TensorType shape(const NodeView& node) {
     require(head_dim > 0 && node.inputs[0].shape.width() % head_dim == 0, "rope: the width must be a multiple of head_dim", node);
     require(rotated > 0 && rotated <= head_dim && rotated % 2 == 0 && rotated / 2 <= most_pairs,
             core::format("rope: {} rotated values do not fit heads of {}", rotated, head_dim), node);
+    const std::int64_t begin = node.attributes.integer("begin", 0);
+    require(begin >= 0 && begin <= head_dim - rotated, core::format("rope: {} values from {} on do not fit heads of {}", rotated, begin, head_dim), node);
     const std::string_view scaling = node.attributes.word("scaling", "none");
     require(scaling == "none" || scaling == "linear" || scaling == "yarn", core::format("rope: unknown scaling '{}'", scaling), node);
     if (node.input(2)) require(node.input(2).shape.elements() >= rotated / 2, "rope: too few frequency divisors", node);
@@ -63,7 +65,7 @@ static TensorType shape(const NodeView& node) {
 // Turns one row; Real is float in the kernel and double in the reference.
 template <class Real>
 static void turn(const Attributes& a, const Frequencies& f, double position, const Real* x, Real* y, std::int64_t width) {
-    const std::int64_t head_dim = a.integer("head_dim"), rotated = a.integer("rotated"), pairs = rotated / 2;
+    const std::int64_t head_dim = a.integer("head_dim"), rotated = a.integer("rotated"), pairs = rotated / 2, begin = a.integer("begin", 0);
     const bool interleaved = a.word("layout", "interleaved") == "interleaved";
     Real cosine[most_pairs], sine[most_pairs];
     for (std::int64_t i = 0; i < pairs; ++i) {
@@ -72,12 +74,13 @@ static void turn(const Attributes& a, const Frequencies& f, double position, con
     }
     for (std::int64_t head = 0; head < width; head += head_dim) {
         for (std::int64_t i = 0; i < pairs; ++i) {
-            const std::int64_t first = head + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + pairs;
+            const std::int64_t first = head + begin + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + pairs;
             const Real p = x[first], q = x[second];
             y[first] = p * cosine[i] - q * sine[i];
             y[second] = p * sine[i] + q * cosine[i];
         }
-        for (std::int64_t i = head + rotated; i < head + head_dim; ++i) y[i] = x[i];
+        for (std::int64_t i = head; i < head + begin; ++i) y[i] = x[i];
+        for (std::int64_t i = head + begin + rotated; i < head + head_dim; ++i) y[i] = x[i];
     }
 }
 

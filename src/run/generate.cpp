@@ -55,6 +55,22 @@ class Output {
     std::string pending_;
 };
 
+// The next token under options.mask, if there is one: first of all that fit; only if the text could not end after the one chosen,
+// which costs a look at every token, of those after which it can.
+text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<const text::TokenId> history, text::grammar::TokenMask* mask, std::int64_t left) {
+    if (!mask) return sampler.sample(logits, history);
+    if (mask->least_tokens() > left) core::fail(core::ErrorKind::usage, "the grammar needs at least {} more tokens, and only {} may be written", mask->least_tokens(), left);
+    const auto some = [](std::span<const std::uint64_t> bits) { return std::any_of(bits.begin(), bits.end(), [](std::uint64_t b) { return b != 0; }); };
+    if (!some(mask->allowed())) core::fail(core::ErrorKind::unsupported, "the vocabulary has no token that the grammar allows here");
+    text::TokenId id = sampler.sample(logits, history, mask->allowed());
+    if (!mask->leaves_time(id, left)) {
+        if (!some(mask->allowed(left))) core::fail(core::ErrorKind::usage, "with this vocabulary the grammar needs more than the {} tokens that may be written", left);
+        id = sampler.sample(logits, history, mask->allowed(left));
+    }
+    mask->accept(id);
+    return id;
+}
+
 }  // namespace
 
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
@@ -66,13 +82,16 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     Generated result;
     std::vector<text::TokenId> history = prompt;
     auto start = std::chrono::steady_clock::now();
+    if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
     const core::Tensor* logits = &session.prefill(prompt);
     result.prompt_seconds = seconds_since(start);
     start = std::chrono::steady_clock::now();
     result.stop_reason = "length";
     while (options.most_tokens < 0 || static_cast<std::int64_t>(result.ids.size()) < options.most_tokens) {
         core::check_interrupt();
-        const text::TokenId id = sampler.sample({logits->row_f32(0), static_cast<std::size_t>(logits->shape.width())}, history);
+        std::int64_t left = session.context() - session.past() + 1;  // the last one need not be evaluated
+        if (options.most_tokens >= 0) left = std::min(left, options.most_tokens - static_cast<std::int64_t>(result.ids.size()));
+        const text::TokenId id = choose(sampler, {logits->row_f32(0), static_cast<std::size_t>(logits->shape.width())}, history, options.mask, left);
         if (tokenizer && !options.ignore_end && tokenizer->ends_generation(id)) {
             result.stop_reason = "end";
             break;
@@ -81,6 +100,10 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
         history.push_back(id);
         if (tokenizer && output.push(tokenizer->piece(id))) {
             result.stop_reason = "stop";
+            break;
+        }
+        if (options.mask && options.mask->must_end()) {
+            result.stop_reason = "end";
             break;
         }
         if (session.past() == session.context()) {

@@ -6,6 +6,7 @@
 
 #include "run/sampler.h"
 #include "run/session.h"
+#include "text/grammar/token_mask.h"
 
 namespace tailor::run {
 
@@ -14,6 +15,9 @@ struct GenerateOptions {
     std::vector<std::string> stop;            ///< generation ends before the first of these appears
     bool ignore_end = false;                  ///< go on after the model's end token
     SamplerOptions sampler;
+    /// What the text must be; null: anything. It goes on from where it stands and must outlive the call. The text always ends within
+    /// most_tokens and the context; Error(usage) if no text can.
+    text::grammar::TokenMask* mask = nullptr;
 };
 
 struct Generated {

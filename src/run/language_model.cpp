@@ -12,15 +12,16 @@ LanguageModel::LanguageModel(std::unique_ptr<files::File> file)
     const files::Metadata& metadata = file_->metadata();
     const std::string architecture(metadata.text("general.architecture"));
     facts_.layers = metadata.integer(architecture + ".block_count");
-    facts_.context = metadata.integer(architecture + ".context_length");
+    // A model without attention may state no length: it has no limit.
+    facts_.context = metadata.integer(architecture + ".context_length", std::int64_t{1} << 20);
     for (const files::TensorInfo& tensor : file_->tensors()) {
         facts_.parameters += tensor.shape.elements();
         facts_.weight_bytes += tensor.bytes;
     }
     const graph::Graph graph = models::build(*family_, weights_, 1, 1);
     facts_.vocabulary = graph.node(graph.outputs()[0]).type.shape.width();
-    if (!metadata.find("tokenizer.ggml.model")) {
-        tokenizer_error_ = file_->path() + ": the file has no tokenizer (tokenizer.ggml.model); give token ids instead of text";
+    if (!text::has_tokenizer(metadata)) {
+        tokenizer_error_ = file_->path() + ": the file has no tokenizer (tokenizer.ggml.model or tokenizer.json); give token ids instead of text";
         return;
     }
     try {

@@ -22,7 +22,7 @@ void SamplerOptions::check() const {
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) { options_.check(); }
 
-text::TokenId Sampler::sample(std::span<const float> logits, std::span<const text::TokenId> history) {
+text::TokenId Sampler::sample(std::span<const float> logits, std::span<const text::TokenId> history, std::span<const std::uint64_t> allowed) {
     candidates_.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) candidates_[i] = {static_cast<text::TokenId>(i), logits[i]};
     if (options_.repeat_penalty != 1) {
@@ -34,6 +34,8 @@ text::TokenId Sampler::sample(std::span<const float> logits, std::span<const tex
             logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
         }
     }
+    if (!allowed.empty())
+        std::erase_if(candidates_, [&](const Candidate& c) { return !(allowed[static_cast<std::size_t>(c.id) / 64] >> c.id % 64 & 1); });
     const auto better = [](const Candidate& a, const Candidate& b) { return a.value > b.value || (a.value == b.value && a.id < b.id); };
     if (options_.temperature == 0) return std::min_element(candidates_.begin(), candidates_.end(), better)->id;
 

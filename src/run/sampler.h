@@ -29,8 +29,8 @@ struct SamplerOptions {
 class Sampler {
   public:
     explicit Sampler(const SamplerOptions& options);
-    /// The next token; `history` is everything before it.
-    text::TokenId sample(std::span<const float> logits, std::span<const text::TokenId> history);
+    /// The next token; `history` is everything before it. `allowed` has a bit per token, one of them set; empty: all may be chosen.
+    text::TokenId sample(std::span<const float> logits, std::span<const text::TokenId> history, std::span<const std::uint64_t> allowed = {});
 
   private:
     struct Candidate {

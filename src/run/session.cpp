@@ -15,6 +15,9 @@ using core::fail;
 
 // Plans are small (views and offsets, no weights); a prompt's odd rest makes one that is rarely needed again.
 constexpr std::size_t most_plans = 16;
+// What kernels may add to a result by design (ops::Kernel::error). The usual limit admits bf16 tiles, which are offered only to weights
+// whose own error dwarfs theirs; the reference data allow a faster path 2e-2 of the largest logit, of which they take 1.7e-2 at most.
+constexpr double usual_error = 6e-3, fast_error = 2e-2;
 
 Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, SessionOptions options)
     : model_(std::move(model)), pool_(pool), options_(options), weights_(model_->weights()) {
@@ -62,6 +65,15 @@ void Session::reset(std::int64_t slot) {
     }
 }
 
+// A state in the session's KV format has one entry per position, and what lies beyond `past` is never read.
+std::int64_t Session::keep(std::int64_t tokens, std::int64_t slot) {
+    std::int64_t& past = past_[static_cast<std::size_t>(slot)];
+    if (tokens >= past) return past;
+    if (tokens <= 0 || !goes_back_) reset(slot);
+    else past = tokens;
+    return past;
+}
+
 void Session::grow_arena(std::int64_t bytes) {
     if (bytes <= arena_size_) return;
     arena_ = formats::make_tensor(formats::get("i32"), {(bytes + 3) / 4});
@@ -74,6 +86,7 @@ void Session::bind(graph::Plan& plan) {
     for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
         auto it = std::find_if(states_.begin(), states_.end(), [&](const auto& s) { return s.first == slot.key; });
         if (it == states_.end()) {
+            goes_back_ = goes_back_ && !slot.type.format;
             const formats::Format& format = slot.type.format ? *slot.type.format : formats::get(options_.kv_format);
             core::Shape shape{options_.slots};
             for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
@@ -98,8 +111,8 @@ graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
         }
     if (plans_.size() == most_plans)
         plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const Planned& a, const Planned& b) { return a.last_used < b.last_used; }));
-    auto made = std::make_unique<graph::Plan>(models::build(model_->family(), weights_, rows, wanted), pool_,
-                                              graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}, options_.fast ? 2e-2 : 1e-4});
+    auto made = std::make_unique<graph::Plan>(models::build(model_->family(), weights_, rows, wanted, options_.context), pool_,
+                                              graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}, options_.fast ? fast_error : usual_error});
     grow_arena(made->arena_bytes());
     bind(*made);
     plans_.push_back({rows, wanted, std::move(made), ++uses_});

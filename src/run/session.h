@@ -36,6 +36,9 @@ class Session {
     std::int64_t past(std::int64_t slot = 0) const { return past_[static_cast<std::size_t>(slot)]; }
     /// Forgets the sequence of a slot.
     void reset(std::int64_t slot = 0);
+    /// Forgets what follows the first `tokens` of a slot and returns how many stay: `tokens`, or 0 if the model has a
+    /// state that cannot go back (recurrent families keep a summary of all tokens, not the tokens).
+    std::int64_t keep(std::int64_t tokens, std::int64_t slot = 0);
 
     /// Appends tokens in one batch and returns the logits [wanted, vocabulary] of the last `wanted` of them, valid until
     /// the next call. Throws Error(usage) when the context is full or an id is outside the vocabulary.
@@ -79,6 +82,7 @@ class Session {
     core::Tensor arena_;
     std::int64_t arena_size_ = 0;
     std::vector<std::int64_t> past_;
+    bool goes_back_ = true;  ///< every state is a cache with one entry per position
     std::vector<std::int32_t> ids_, positions_, sequences_, wanted_rows_;
     Runner runner_;
 };

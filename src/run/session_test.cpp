@@ -80,6 +80,22 @@ TEST(Session, ResetForgets) {
     EXPECT_EQ(first, copy(session.prefill(ids)));
 }
 
+TEST(Session, KeepForgetsWhatFollows) {
+    core::Pool pool(2);
+    for (const char* const kv : {"f32", "q8_0"}) {
+        Session session(tiny(), pool, {.kv_format = kv}), fresh(tiny(), pool, {.kv_format = kv});
+        const std::vector<float> expected = copy(fresh.prefill(ids));
+        session.prefill(ids);
+        session.prefill(ids);
+        EXPECT_EQ(20, session.keep(25));
+        EXPECT_EQ(6, session.keep(6));
+        EXPECT_EQ(6, session.past());
+        expect_near(expected, copy(session.prefill(std::span(ids).subspan(6))), 1e-4f);
+        EXPECT_EQ(0, session.keep(0));
+        expect_near(expected, copy(session.prefill(ids)), 0);
+    }
+}
+
 TEST(Session, SwappedWeightIsUsedAndCanBePutBack) {
     core::Pool pool(1);
     const auto model = tiny();

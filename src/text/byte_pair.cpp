@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "text/byte_alphabet.h"
 #include "text/pre_tokenizers/registry.h"
 #include "text/unicode.h"
 
@@ -22,57 +23,25 @@ const PreTokenizer& find_pre_tokenizer(std::string_view wanted) {
                core::join(names, ", "));
 }
 
-/// The character by which each byte goes, and back (-1: none). U+0143 is the last one used.
-struct ByteAlphabet {
-    std::array<char32_t, 256> character{};
-    std::array<int, 0x144> byte{};
-    ByteAlphabet() {
-        byte.fill(-1);
-        char32_t next = 0x100;
-        for (unsigned b = 0; b < 256; ++b) {
-            const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-            character[b] = printable ? b : next++;
-            byte[character[b]] = static_cast<int>(b);
-        }
-    }
-};
-
-static const ByteAlphabet& alphabet() {
-    static const ByteAlphabet instance;
-    return instance;
-}
-
 BytePairTokenizer::BytePairTokenizer(const files::Metadata& metadata, const PreTokenizer& pre_tokenizer)
     : VocabularyTokenizer(metadata, {.adds_bos = pre_tokenizer.adds_bos}), pre_tokenizer_(pre_tokenizer) {
     for (const std::string_view expression : pre_tokenizer.expressions) expressions_.emplace_back(expression);
     for (unsigned byte = 0; byte < 256; ++byte) {
         std::string name;
-        append_utf8(name, alphabet().character[byte]);
+        append_utf8(name, byte_character(static_cast<unsigned char>(byte)));
         const TokenId id = find(name);
         single_bytes_[byte] = id >= 0 && type(id) != TokenType::user_defined ? id : -1;
     }
     read_merges(metadata);
 }
 
-std::size_t BytePairTokenizer::slot(TokenId left, TokenId right) const {
-    const auto key = static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
-    // Fibonacci hashing: the upper half of the product depends on all bits of both ids.
-    const std::uint64_t hash = key * 0x9E3779B97F4A7C15u;
-    std::size_t at = (hash ^ hash >> 32) & (merges_.size() - 1);
-    while (merges_[at].left >= 0 && (merges_[at].left != left || merges_[at].right != right))
-        at = (at + 1) & (merges_.size() - 1);
-    return at;
-}
-
 void BytePairTokenizer::read_merges(const files::Metadata& metadata) {
     const std::vector<std::string_view>& lines = metadata.texts("tokenizer.ggml.merges");
     if (lines.empty()) core::fail(ErrorKind::format, "tokenizer.ggml.merges is missing or empty");
-    if (lines.size() > 1u << 24)
+    if (lines.size() > MergeTable::most)
         core::fail(ErrorKind::format, "tokenizer.ggml.merges has {} entries; more than {} cannot be ranked", lines.size(),
-                   1 << 24);
-    std::size_t slots = 16;
-    while (slots < lines.size() * 2) slots *= 2;
-    merges_.resize(slots);
+                   MergeTable::most);
+    merges_ = MergeTable(lines.size());
     std::string joined;
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const std::string_view line = lines[i];
@@ -83,14 +52,13 @@ void BytePairTokenizer::read_merges(const files::Metadata& metadata) {
                        line);
         const std::string_view left = line.substr(0, gap), right = line.substr(gap + 1);
         (joined = left) += right;
-        MergeSlot merge{find(left), find(right), static_cast<std::int32_t>(i), find(joined)};
-        if (merge.left < 0 || merge.right < 0 || merge.result < 0)
+        const TokenId left_id = find(left), right_id = find(right), result = find(joined);
+        if (left_id < 0 || right_id < 0 || result < 0)
             core::fail(ErrorKind::format, "tokenizer.ggml.merges[{}] is '{}', but '{}' is not in tokenizer.ggml.tokens", i, line,
-                       merge.left < 0    ? left
-                       : merge.right < 0 ? right
-                                         : std::string_view(joined));
-        MergeSlot& place = merges_[slot(merge.left, merge.right)];
-        if (place.left < 0) place = merge;
+                       left_id < 0    ? left
+                       : right_id < 0 ? right
+                                      : std::string_view(joined));
+        merges_.add(left_id, right_id, i, result);
     }
 }
 
@@ -101,7 +69,7 @@ void BytePairTokenizer::encode_word(std::string_view word, Merger& merger, std::
     if (pre_tokenizer_.whole_words_first || only_newlines) {
         spelled.clear();
         if (pre_tokenizer_.byte_level)
-            for (const char c : word) append_utf8(spelled, alphabet().character[static_cast<unsigned char>(c)]);
+            for (const char c : word) append_utf8(spelled, byte_character(static_cast<unsigned char>(c)));
         else spelled = word;
         if (const TokenId id = find_plain(spelled); id >= 0) return ids.push_back(id);
     }
@@ -118,11 +86,7 @@ void BytePairTokenizer::encode_word(std::string_view word, Merger& merger, std::
         merger.add(static_cast<std::uint32_t>(length), id);
         at += length;
     }
-    merger.run([&](const Symbol& left, const Symbol& right) -> Merge {
-        if (left.id < 0 || right.id < 0) return {};
-        const MergeSlot& merge = merges_[slot(left.id, right.id)];
-        return {-static_cast<float>(merge.rank), merge.result};
-    });
+    merger.run([&](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
     merger.each([&](const Symbol& symbol) {
         if (symbol.id >= 0) ids.push_back(symbol.id);
         else if (!pre_tokenizer_.byte_level) spell(word.substr(symbol.begin, symbol.length), ids);
@@ -163,7 +127,7 @@ std::string BytePairTokenizer::plain_piece(std::string_view token) const {
     std::string result;
     for (std::size_t at = 0; at < token.size();) {
         const CodePoint c = code_point(token, at);
-        const int byte = c.bytes && c.value < alphabet().byte.size() ? alphabet().byte[c.value] : -1;
+        const int byte = c.bytes ? character_byte(c.value) : -1;
         const std::size_t length = c.bytes ? c.bytes : 1;
         if (byte >= 0) result += static_cast<char>(byte);
         else result += token.substr(at, length);

@@ -7,12 +7,13 @@
 #include <filesystem>
 #include <random>
 
-#include "core/error.h"
 #include "core/json.h"
 #include "core/mapped_file.h"
+#include "core/text.h"
 #include "files/registry.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
+#include "text/vocabulary.h"
 
 namespace tailor::text {
 namespace {
@@ -51,7 +52,8 @@ std::string without_spaces_before_marks(const std::string& text) {
     return result;
 }
 
-void expect_texts(const Tokenizer& tokenizer, const std::filesystem::path& path) {
+/// `lossless`: decoding gives back every text; otherwise what it gives was recorded.
+void expect_texts(const Tokenizer& tokenizer, const std::filesystem::path& path, bool lossless = true) {
     const core::Json json = core::Json::parse(core::read_text_file(path.string()), path.string());
     EXPECT_EQ(tokenizer.bos(), json.at("bos").integer());
     EXPECT_EQ(tokenizer.eos(), json.at("eos").integer());
@@ -62,6 +64,10 @@ void expect_texts(const Tokenizer& tokenizer, const std::filesystem::path& path)
         const std::vector<TokenId> expected = ids(entry.at("ids"));
         EXPECT_EQ(tokenizer.encode(text, {.add_special = false}), expected) << text;
         EXPECT_EQ(tokenizer.encode(text, {.parse_special = true}), ids(entry.at("ids_special"))) << text;
+        if (!lossless) {
+            EXPECT_EQ(tokenizer.decode(expected, true), entry.at("detok").string());
+            continue;
+        }
         EXPECT_EQ(tokenizer.decode(expected), text);
         EXPECT_EQ(without_spaces_before_marks(tokenizer.decode(expected)),
                   without_spaces_before_marks(entry.at("detok").string()));
@@ -109,6 +115,7 @@ struct Vocabulary {
     const char* name;
     const char* pre;  ///< set where the file has none
     bool any_bytes;   ///< has a token for every byte
+    bool lossless = true;
 };
 
 class GoldenVocabulary : public testing::TestWithParam<Vocabulary> {
@@ -123,15 +130,19 @@ class GoldenVocabulary : public testing::TestWithParam<Vocabulary> {
 
 TEST_P(GoldenVocabulary, EncodesAsRecorded) {
     const Loaded loaded = load(path(), GetParam().pre);
-    expect_texts(*loaded.tokenizer, golden / "tokenizers" / (std::string("ggml-vocab-") + GetParam().name + "_texts.json"));
+    expect_texts(*loaded.tokenizer, golden / "tokenizers" / (std::string("ggml-vocab-") + GetParam().name + "_texts.json"),
+                 GetParam().lossless);
     if (std::filesystem::exists(path().string() + ".inp")) expect_pairs(*loaded.tokenizer, path());
 }
 
 TEST_P(GoldenVocabulary, GivesBackRandomText) {
+    if (!GetParam().lossless) return;
     const Loaded loaded = load(path(), GetParam().pre);
     std::mt19937 random(1);
-    for (int i = 0; i < 300; ++i) {
-        const std::string text = random_text(random, 60, !GetParam().any_bytes || i % 2 == 0);
+    for (int i = 0; i < 10000; ++i) {
+        std::string text = random_text(random, 12, !GetParam().any_bytes || i % 2 == 0);
+        // SentencePiece cannot tell its own mark from a space.
+        if (loaded.metadata.text("tokenizer.ggml.model") == "llama") text = unmarked(text);
         EXPECT_EQ(loaded.tokenizer->decode(loaded.tokenizer->encode(text, {.add_special = false})), text);
     }
 }
@@ -140,39 +151,31 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenVocabulary,
                          testing::Values(Vocabulary{"llama-spm", "", true}, Vocabulary{"phi-3", "", true},
                                          Vocabulary{"baichuan", "", true}, Vocabulary{"gpt-2", "", true},
                                          Vocabulary{"llama-bpe", "", true}, Vocabulary{"deepseek-llm", "", false},
-                                         Vocabulary{"gpt-neox", "", false}, Vocabulary{"refact", "", false}),
+                                         Vocabulary{"gpt-neox", "", false}, Vocabulary{"refact", "", false},
+                                         Vocabulary{"bert-bge", "", false, false}),
                          [](const auto& info) {
                              std::string name = info.param.name;
                              std::replace(name.begin(), name.end(), '-', '_');
                              return name;
                          });
 
+/// All of them: a tokenizer that is refused, or answers that are missing, is a failure.
 TEST(GoldenModels, EncodeAsRecorded) {
     if (!std::filesystem::exists(golden / "models")) GTEST_SKIP() << "no reference data at " << golden / "models";
-    std::size_t models = 0;
+    std::size_t models = 0, recorded = 0;
     for (const auto& entry : std::filesystem::directory_iterator(golden / "models")) {
         if (!std::filesystem::exists(entry.path() / "model.gguf")) continue;
-        const auto file = files::open((entry.path() / "model.gguf").string());
-        const std::string_view kind = file->metadata().text("tokenizer.ggml.model");
-        if ((kind != "llama" && kind != "gpt2") || !std::filesystem::exists(entry.path() / "texts.json")) continue;
         SCOPED_TRACE(entry.path().string());
-        expect_texts(*make_tokenizer(file->metadata()), entry.path() / "texts.json");
+        const Loaded loaded = load(entry.path() / "model.gguf");
+        const std::string_view kind = loaded.metadata.text("tokenizer.ggml.model");
         ++models;
+        EXPECT_EQ(loaded.tokenizer->decode(loaded.tokenizer->encode("")), "");
+        if (!std::filesystem::exists(entry.path() / "texts.json")) continue;
+        expect_texts(*loaded.tokenizer, entry.path() / "texts.json", kind == "llama" || kind == "gpt2");
+        ++recorded;
     }
-    EXPECT_GE(models, 30u);
-}
-
-TEST(GoldenModels, OtherKindsAreRefused) {
-    const auto path = golden / "tokenizers/ggml-vocab-bert-bge.gguf";
-    if (!std::filesystem::exists(path)) GTEST_SKIP() << "no reference data at " << path;
-    const auto file = files::open(path.string());
-    try {
-        make_tokenizer(file->metadata());
-        FAIL() << "a WordPiece vocabulary was accepted";
-    } catch (const core::Error& error) {
-        EXPECT_EQ(error.kind(), core::ErrorKind::unsupported);
-        EXPECT_NE(std::string(error.what()).find("'bert'"), std::string::npos) << error.what();
-    }
+    EXPECT_GE(models, 70u);
+    EXPECT_GE(recorded, 42u);
 }
 
 }  // namespace

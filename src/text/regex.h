@@ -21,6 +21,9 @@ class Regex {
   public:
     /// Throws Error(bug) with the position if the expression does not compile.
     explicit Regex(std::string_view expression);
+    /// An expression that someone else wrote for the Oniguruma engine in its Ruby syntax, as tokenizer.json files have
+    /// them. Throws Error(unsupported) naming `what` if it does not compile or holds what the engines understand differently.
+    static Regex oniguruma(std::string_view expression, std::string_view what);
     ~Regex();
     Regex(Regex&& other) noexcept;
     Regex(const Regex&) = delete;
@@ -31,8 +34,14 @@ class Regex {
     /// Safe to call from several threads. Throws Error(unsupported) if the matcher runs out of its own limits.
     void cut(std::string_view text, const std::vector<Span>& pieces, std::vector<Span>& result) const;
 
+    /// Appends every match in `piece` of `text`, as cut() finds them. An empty one counts unless another ends where it stands.
+    /// Throws as cut() does.
+    void matches(std::string_view text, Span piece, std::vector<Span>& result) const;
+
   private:
+    Regex() = default;
     void* code_ = nullptr;
+    bool matches_empty_ = false;  ///< it can match the empty text
 };
 
 }  // namespace tailor::text

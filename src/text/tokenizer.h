@@ -49,13 +49,18 @@ class Tokenizer {
 };
 
 struct TokenizerKind {
-    std::string_view name;  ///< value of tokenizer.ggml.model
+    std::string_view name;             ///< value of tokenizer.ggml.model
+    std::string_view other_name = {};  ///< another value that means the same
     std::string_view doc;
     /// `metadata` (and its file) outlives the tokenizer. Throws Error(format) or Error(unsupported).
     std::unique_ptr<Tokenizer> (*make)(const files::Metadata& metadata);
 };
 
-/// The tokenizer of a model file. Throws Error(unsupported) for an unknown kind or pre-tokenizer: never a guess.
+/// True if the file has a vocabulary: tokenizer.ggml.model, or the text of a tokenizer.json under tokenizer.huggingface.json.
+bool has_tokenizer(const files::Metadata& metadata);
+/// The name of its kind: the text of tokenizer.ggml.model, "tokenizer.json", or empty if there is none.
+std::string_view tokenizer_name(const files::Metadata& metadata);
+/// The tokenizer of a model file; if it has both kinds of keys, those of GGUF count. Throws Error(unsupported) for an unknown kind or pre-tokenizer: never a guess.
 std::unique_ptr<Tokenizer> make_tokenizer(const files::Metadata& metadata);
 
 struct PreTokenizer {

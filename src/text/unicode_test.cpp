@@ -50,5 +50,54 @@ TEST(Unicode, IllFormedStretchesAreMaximalSubparts) {
     }
 }
 
+TEST(Unicode, IllFormedStretchesAreReplaced) {
+    EXPECT_EQ(with_replacements("a\xE5\xAD" "b\xFF\xFF"), "a\uFFFDb\uFFFD\uFFFD");
+    EXPECT_EQ(with_replacements("字"), "字");
+    EXPECT_EQ(with_replacements(""), "");
+}
+
+TEST(Unicode, NormalForms) {
+    const std::string_view text = "e\u0301\uFB01\u1112\u1161";
+    EXPECT_EQ(normalized(text, NormalForm::nfc), "é\uFB01하");
+    EXPECT_EQ(normalized(text, NormalForm::nfkc), "éfi하");
+    EXPECT_EQ(normalized("éﬁ하", NormalForm::nfd), text);
+    EXPECT_EQ(normalized("éﬁ하", NormalForm::nfkd), "e\u0301fi\u1112\u1161");
+    EXPECT_EQ(normalized(std::string_view("a\0b", 3), NormalForm::nfc), std::string_view("a\0b", 3));
+    EXPECT_EQ(normalized("", NormalForm::nfkd), "");
+}
+
+TEST(Unicode, LowerCase) {
+    std::string text;
+    for (const char32_t c : U"ÀΣİAß") {
+        if (c) append_lower(text, c);
+    }
+    EXPECT_EQ(text, "àσi\u0307aß");
+}
+
+TEST(Unicode, GraphemeClusters) {
+    const std::string_view text = "e\u0301x👩\u200D👧\r\n\xFF" "a";
+    std::string lengths;
+    for (std::size_t at = 0; at < text.size(); at += grapheme_length(text, at)) lengths += std::to_string(grapheme_length(text, at)) + " ";
+    EXPECT_EQ(lengths, "3 1 11 2 1 1 ");
+}
+
+TEST(Unicode, Properties) {
+    const auto those = [](bool (*property)(char32_t), std::u32string_view characters) {
+        std::string result;
+        for (const char32_t c : characters)
+            if (property(c)) append_utf8(result, c);
+        return result;
+    };
+    const std::u32string_view mixed = U"aÉ字1Ⅷ½_-$—\u0301\u0903 \u00A0\u200B\u0085\uE000ⓐ\u200D";
+    EXPECT_EQ(those(&is_white_space, mixed), " \u00A0\u0085");
+    EXPECT_EQ(those(&is_punctuation, mixed), "_-$—");
+    EXPECT_EQ(those(&is_number, mixed), "1Ⅷ½");
+    EXPECT_EQ(those(&is_mark, mixed), "\u0301\u0903");
+    EXPECT_EQ(those(&is_nonspacing_mark, mixed), "\u0301");
+    EXPECT_EQ(those(&is_control, mixed), "\u200B\u0085\uE000\u200D");
+    EXPECT_EQ(those(&is_word_character, mixed), "aÉ字1Ⅷ_\u0301\u0903ⓐ\u200D");
+    EXPECT_EQ(those(&is_han, mixed), "字");
+}
+
 }  // namespace
 }  // namespace tailor::text

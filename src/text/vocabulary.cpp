@@ -99,8 +99,7 @@ static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/// The byte of "<0xHH>", or -1.
-static int spelled_byte(std::string_view text) {
+int spelled_byte(std::string_view text) {
     if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return -1;
     const int high = hex_digit(text[3]), low = hex_digit(text[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
@@ -122,15 +121,17 @@ void VocabularyTokenizer::read_types(const files::Metadata& metadata) {
     }
 }
 
+TokenId VocabularyTokenizer::special_id(const files::Metadata& metadata, std::string_view key, TokenId fallback) const {
+    if (!metadata.find(key)) return fallback < size_ ? fallback : -1;
+    const std::int64_t value = metadata.integer(key);
+    if (value == -1 || value == UINT32_MAX) return -1;  // some writers say so that there is none
+    if (value < 0 || value >= size_)
+        core::fail(ErrorKind::format, "{} is {}, but the vocabulary has {} tokens", key, value, size_);
+    return static_cast<TokenId>(value);
+}
+
 void VocabularyTokenizer::read_special_ids(const files::Metadata& metadata, const Defaults& defaults) {
-    const auto id = [&](std::string_view key, TokenId fallback) {
-        if (!metadata.find(key)) return fallback < size_ ? fallback : -1;
-        const std::int64_t value = metadata.integer(key);
-        if (value == -1 || value == UINT32_MAX) return TokenId{-1};  // some writers say so that there is none
-        if (value < 0 || value >= size_)
-            core::fail(ErrorKind::format, "{} is {}, but the vocabulary has {} tokens", key, value, size_);
-        return static_cast<TokenId>(value);
-    };
+    const auto id = [&](std::string_view key, TokenId fallback) { return special_id(metadata, key, fallback); };
     bos_ = id("tokenizer.ggml.bos_token_id", defaults.bos);
     eos_ = id("tokenizer.ggml.eos_token_id", defaults.eos);
     unknown_ = id("tokenizer.ggml.unknown_token_id", defaults.unknown);
@@ -139,11 +140,12 @@ void VocabularyTokenizer::read_special_ids(const files::Metadata& metadata, cons
         if (end >= 0) end_ids_.push_back(end);
 
     adds_bos_ = metadata.boolean("tokenizer.ggml.add_bos_token", defaults.adds_bos && bos_ >= 0);
-    adds_eos_ = metadata.boolean("tokenizer.ggml.add_eos_token", false);
+    adds_eos_ = metadata.boolean("tokenizer.ggml.add_eos_token", defaults.adds_eos && eos_ >= 0);
     if (adds_bos_ && bos_ < 0)
         core::fail(ErrorKind::format, "tokenizer.ggml.add_bos_token is true, but there is no tokenizer.ggml.bos_token_id");
     if (adds_eos_ && eos_ < 0)
         core::fail(ErrorKind::format, "tokenizer.ggml.add_eos_token is true, but there is no tokenizer.ggml.eos_token_id");
+    if (adds_eos_) closing_ = eos_;
 
     for (int byte = 0; byte < 256; ++byte) {
         const char digits[] = "0123456789ABCDEF";
@@ -152,14 +154,19 @@ void VocabularyTokenizer::read_special_ids(const files::Metadata& metadata, cons
     }
 }
 
-void VocabularyTokenizer::find_end_tokens() {
+std::vector<TokenId> named_end_tokens(const std::function<TokenId(std::string_view)>& find) {
     const auto has = [&](std::string_view name) { return find(name) >= 0; };
     // In the formats that have these tokens, they close a turn, and "<|end|>" closes one message of several in it.
     const bool many_messages =
         (has("<|return|>") && has("<|call|>")) || (has("<|flush|>") && (has("<|call|>") || has("<|calls|>")));
-    for (const std::string_view name : end_names) {
-        const TokenId id = find(name);
-        if (id < 0 || (many_messages && name == "<|end|>")) continue;
+    std::vector<TokenId> ids;
+    for (const std::string_view name : end_names)
+        if (const TokenId id = find(name); id >= 0 && !(many_messages && name == "<|end|>")) ids.push_back(id);
+    return ids;
+}
+
+void VocabularyTokenizer::find_end_tokens() {
+    for (const TokenId id : named_end_tokens([&](std::string_view name) { return find(name); })) {
         end_ids_.push_back(id);
         types_[static_cast<std::size_t>(id)] = TokenType::control;
     }
@@ -195,7 +202,7 @@ std::vector<TokenId> VocabularyTokenizer::encode(std::string_view text, EncodeOp
         else encode_plain(text.substr(fragment.span.begin, fragment.span.length), starts, ids);
         starts = fragment.id >= 0;
     }
-    if (options.add_special && adds_eos_) ids.push_back(eos_);
+    if (options.add_special && closing_ >= 0) ids.push_back(closing_);
     return ids;
 }
 
@@ -209,9 +216,13 @@ void VocabularyTokenizer::spell(std::string_view bytes, std::vector<TokenId>& id
     const auto token = [&](char byte) { return byte_tokens_[static_cast<unsigned char>(byte)]; };
     if (std::all_of(bytes.begin(), bytes.end(), [&](char byte) { return token(byte) >= 0; })) {
         for (const char byte : bytes) ids.push_back(token(byte));
-    } else if (unknown_ >= 0) {
-        ids.push_back(unknown_);
+    } else {
+        add_unknown(ids);
     }
+}
+
+void VocabularyTokenizer::add_unknown(std::vector<TokenId>& ids) const {
+    if (unknown_ >= 0) ids.push_back(unknown_);
 }
 
 void VocabularyTokenizer::check_id(TokenId id) const {

@@ -8,6 +8,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,11 @@ inline constexpr std::string_view space_mark = "\xE2\x96\x81";
 void append_marked(std::string& result, std::string_view text);
 /// `text` with spaces for marks.
 std::string unmarked(std::string_view text);
+
+/// The byte of "<0xHH>", or -1 for any other text.
+int spelled_byte(std::string_view text);
+/// The tokens that end a generation by their name: `find` gives the id of a name, or -1.
+std::vector<TokenId> named_end_tokens(const std::function<TokenId(std::string_view)>& find);
 
 /// Finds tokens by their text: open addressing, with a part of the hash beside the id so that few texts are touched.
 class TokenTable {
@@ -62,7 +68,7 @@ class VocabularyTokenizer : public Tokenizer {
     /// What holds where the file says nothing; -1: no such token.
     struct Defaults {
         TokenId bos = -1, eos = -1, unknown = -1;
-        bool adds_bos = false;
+        bool adds_bos = false, adds_eos = false;
     };
     /// Throws Error(format) naming the key that is missing or does not fit the others.
     VocabularyTokenizer(const files::Metadata& metadata, const Defaults& defaults);
@@ -79,8 +85,13 @@ class VocabularyTokenizer : public Tokenizer {
     TokenType type(TokenId id) const { return types_[static_cast<std::size_t>(id)]; }
     /// Appends the tokens "<0xHH>" of the bytes, or one unknown token if there are none; nothing if there is neither.
     void spell(std::string_view bytes, std::vector<TokenId>& ids) const;
+    /// Appends the unknown token if there is one.
+    void add_unknown(std::vector<TokenId>& ids) const;
+    /// The token id under `key`, or `fallback` without the key; -1 if that is none. Throws Error(format) naming the key.
+    TokenId special_id(const files::Metadata& metadata, std::string_view key, TokenId fallback) const;
 
     bool leading_space_ = false;  ///< encode_plain puts a space before a text that starts; decode drops it
+    TokenId closing_ = -1;        ///< encode with add_special puts it at the end; -1: nothing
 
   private:
     void read_types(const files::Metadata& metadata);

@@ -29,6 +29,17 @@ void ModelOptions::add(Options& options) {
     options.flag("--no-pack", no_pack, "run weights from the file as they are: starts at once, runs slower");
 }
 
+void add_generation_options(Options& options, run::GenerateOptions& generate) {
+    options.add("--temp,--temperature", generate.sampler.temperature, "0: always the most likely token");
+    options.add("--top-k", generate.sampler.top_k, "keep the k most likely tokens; 0: all");
+    options.add("--top-p", generate.sampler.top_p, "keep the most likely tokens that make up this probability");
+    options.add("--min-p", generate.sampler.min_p, "keep tokens at least this share as likely as the best");
+    options.add("--repeat-penalty", generate.sampler.repeat_penalty, "above 1: recent tokens become less likely");
+    options.add("--repeat-last-n", generate.sampler.repeat_last_n, "how many recent tokens the penalty sees");
+    options.add("-s,--seed", generate.sampler.seed, "the same seed writes the same text");
+    options.add("--stop", generate.stop, "end before this text appears (may be given again)");
+}
+
 std::unique_ptr<files::File> embedded_model() {
     const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(tailor_default_model_begin),
                                            reinterpret_cast<const std::byte*>(tailor_default_model_end));

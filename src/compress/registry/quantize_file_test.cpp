@@ -165,7 +165,11 @@ TEST(WeightMatrix, IsToldFromVectorsAndKernels) {
     EXPECT_TRUE(is_weight_matrix({"blk.0.attn_q.weight", &f32, "F32", {64, 64}}));
     EXPECT_TRUE(is_weight_matrix({"blk.0.ffn_up_exps.weight", &f32, "F32", {8, 64, 64}}));
     EXPECT_FALSE(is_weight_matrix({"output_norm.weight", &f32, "F32", {64}}));
+    EXPECT_FALSE(is_weight_matrix({"blk.0.ffn_gate_inp.weight", &f32, "F32", {8, 64}}));
     EXPECT_FALSE(is_weight_matrix({"blk.0.ssm_conv1d.weight", &f32, "F32", {128, 4}}));
+    EXPECT_FALSE(is_weight_matrix({"blk.0.ssm_norm.weight", &f32, "F32", {2, 64}}));
+    EXPECT_FALSE(is_weight_matrix({"blk.0.time_mix_lerp_fused.weight", &f32, "F32", {5, 1, 1, 128}}));
+    EXPECT_FALSE(is_weight_matrix({"blk.0.time_mix_first.weight", &f32, "F32", {2, 64}}));
     EXPECT_FALSE(is_weight_matrix({"blk.0.attn_q.bias", &f32, "F32", {1, 64}}));
     EXPECT_FALSE(is_weight_matrix({"blk.0.attn_q.weight", nullptr, "type 99", {64, 64}}));
 }

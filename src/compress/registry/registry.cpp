@@ -29,8 +29,9 @@ WeightedError weighted_error(const core::Tensor& source, const core::Tensor& com
         for (std::int64_t r = c * rows_per_chunk; r < std::min(rows, (c + 1) * rows_per_chunk); ++r) {
             source.format->decode.at(isa)(source.row(r), a.data(), width);
             compressed.format->decode.at(isa)(compressed.row(r), b.data(), width);
+            const std::span<const float> columns = importance_of_row(importance, source.shape, r);
             for (std::size_t i = 0; i < a.size(); ++i) {
-                const double weight = importance.empty() ? 1.0 : importance[i], difference = static_cast<double>(a[i]) - b[i];
+                const double weight = columns.empty() ? 1.0 : columns[i], difference = static_cast<double>(a[i]) - b[i];
                 total.error += weight * difference * difference;
                 total.energy += weight * a[i] * a[i];
             }

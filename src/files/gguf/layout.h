@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "files/file.h"
+#include "files/quoted.h"
 
 namespace tailor::files::gguf {
 
@@ -48,9 +49,6 @@ constexpr std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
 
 /// The alignment that the metadata asks for. Throws Error(format) naming `path` unless it is a power of two in range.
 std::uint64_t alignment_of(const Metadata& metadata, const std::string& path);
-
-/// Single quotes around a name, which is cut when it would flood a message.
-std::string quoted(std::string_view name);
 
 std::unique_ptr<File> open(const std::string& path);
 std::unique_ptr<File> open_memory(std::span<const std::byte> bytes, const std::string& path);

@@ -3,6 +3,8 @@
 // Reading trusts the bytes and never the name: a renamed file still opens. Writing has only the name to go by.
 #include "files/registry.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "core/error.h"
@@ -36,7 +38,15 @@ static const FileKind& recognize(std::span<const std::byte> bytes, const std::st
                known_kinds());
 }
 
+static std::unique_ptr<File> open_folder(const std::string& path) {
+    for (const FileKind* kind : all())
+        if (kind->recognizes_folder && kind->recognizes_folder(path)) return kind->open(path);
+    core::fail(ErrorKind::format, "{} is a folder, but not of a model: it has no config.json", path);
+}
+
 std::unique_ptr<File> open(const std::string& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return open_folder(path);
     const FileKind* kind = nullptr;
     {
         const core::MappedFile file(path);

@@ -87,6 +87,32 @@ int exponent(const Grid& ends, const float* values, const float* importance, std
     return result;
 }
 
+/// Sixteen of the list from the first that clips the extreme value by at most this factor; values between the grid's numbers may
+/// be met better so. Where importance differs, sixteen more for the extreme of the important values.
+constexpr float most_clipping = 1.5f;
+
+int listed(const Grid& ends, const float* scales, int scale_count, const float* values, const float* importance, int count,
+           std::int8_t* codes) noexcept {
+    Sample sample;
+    const Codebook grid(ends);
+    if (!prepare(sample, values, importance, count)) {
+        std::memset(codes, grid.zero_code(), static_cast<std::size_t>(count));
+        return 0;
+    }
+    const Range ranges[2] = {range_of(sample.x, sample.w, count, 0.0f), range_of(sample.x, sample.w, count, important_share)};
+    int best = 0;
+    float best_error = 1e30f;
+    for (int r = 0; r < (ranges[0] == ranges[1] ? 1 : 2); ++r) {
+        const float least = std::fabs(ranges[r].extreme()) / (static_cast<float>(ends.high) * most_clipping) * sample.up;
+        const int first = std::min(static_cast<int>(std::lower_bound(scales, scales + scale_count, least) - scales), scale_count - 16);
+        const Lanes error = errors(grid, sample.x, sample.w, count, load_lanes(scales + first) * sample.down, Lanes{});
+        const int lane = smallest_lane(error);
+        if (error[lane] < best_error) best_error = error[lane], best = first + lane;
+    }
+    write_codes(grid, sample.x, count, scales[best] * sample.down, 0.0f, codes);
+    return best;
+}
+
 }  // namespace
 }  // namespace tailor::formats::TAILOR_ISA
 
@@ -96,6 +122,15 @@ namespace tailor::formats {
 extern const cpu::PerIsa<SearchScale> search_scale = TAILOR_EACH_ISA(scale);
 extern const cpu::PerIsa<SearchAffine> search_affine = TAILOR_EACH_ISA(affine);
 extern const cpu::PerIsa<SearchExponent> search_exponent = TAILOR_EACH_ISA(exponent);
+extern const cpu::PerIsa<SearchListed> search_listed = TAILOR_EACH_ISA(listed);
+
+std::uint16_t search_magnitude(const float* values, const float* importance, int count) noexcept {
+    base::Sample sample;
+    if (!base::prepare(sample, values, importance, count)) return 0;
+    double weighted = 0, weight = 0;
+    for (int i = 0; i < count; ++i) weighted += std::fabs(double{sample.w[i]} * sample.x[i]), weight += sample.w[i];
+    return base::store_scale(sample, static_cast<float>(weighted / weight));
+}
 
 // With the k largest magnitudes coded as +-1 the best scale is their weighted mean a / b (a = sum w |x|, b = sum w), and it
 // lowers the error by a^2 / b. The set is always one of the k largest, so trying every k finds the optimum.

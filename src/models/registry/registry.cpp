@@ -29,19 +29,45 @@ void Weights::replace(std::string_view name, core::Tensor tensor) {
     tensors_.insert_or_assign(std::string(name), std::move(tensor));
 }
 
-Builder::Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows)
+Builder::Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context_length)
     : token_ids(graph.input("token_ids", ops::i32({rows}))),
       positions(graph.input("positions", ops::i32({rows}))),
       wanted(graph.input("wanted_rows", ops::i32({wanted_rows}))),
       metadata(weights.file().metadata()),
+      context(context_length),
       weights_(weights),
-      architecture_(metadata.text("general.architecture")) {}
+      architecture_(metadata.text("general.architecture")) {
+    if (context == 0) context = integer("context_length", 0);
+}
 
 std::int64_t Builder::integer(std::string_view name) const { return metadata.integer(key(name)); }
 std::int64_t Builder::integer(std::string_view name, std::int64_t fallback) const { return metadata.integer(key(name), fallback); }
 double Builder::real(std::string_view name) const { return metadata.real(key(name)); }
 double Builder::real(std::string_view name, double fallback) const { return metadata.real(key(name), fallback); }
 std::string_view Builder::word(std::string_view name, std::string_view fallback) const { return metadata.text(key(name), fallback); }
+bool Builder::boolean(std::string_view name, bool fallback) const { return metadata.boolean(key(name), fallback); }
+
+std::vector<std::int64_t> Builder::integers(std::string_view name, std::int64_t layers, std::int64_t fallback) const {
+    const files::MetaValue* const value = metadata.find(key(name));
+    const auto count = static_cast<std::size_t>(layers);
+    if (value && value->type == files::MetaType::array) {
+        if (value->integers.size() != count)
+            fail(ErrorKind::format, "{}: {} has {} integers for {} layers", weights_.file().path(), key(name), value->integers.size(), layers);
+        return value->integers;
+    }
+    return std::vector<std::int64_t>(count, integer(name, fallback));
+}
+
+bool Builder::is_array(std::string_view name) const {
+    const files::MetaValue* const value = metadata.find(key(name));
+    return value && value->type == files::MetaType::array;
+}
+
+std::int64_t Builder::rows_of(const std::string& name) const {
+    const core::Tensor tensor = weights_.find(name);
+    if (!tensor) fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it", weights_.file().path(), name, architecture_);
+    return tensor.shape.rows();
+}
 
 Value Builder::optional_weight(const std::string& name, core::Shape shape) {
     const core::Tensor tensor = weights_.find(name);
@@ -60,15 +86,52 @@ Value Builder::weight(const std::string& name, core::Shape shape) {
     return value;
 }
 
+core::Tensor Builder::reshaped(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape) {
+    core::Tensor tensor = weights_.find(name);
+    if (!tensor)
+        fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it with {} x {} values", weights_.file().path(), name, architecture_, parts, shape.elements());
+    used_.insert(name);
+    if (tensor.layout != core::Layout::rows || tensor.shape.elements() != parts * shape.elements() || !tensor.format->holds(shape.width()))
+        fail(ErrorKind::format, "{}: tensor '{}' has shape {} in {}, the metadata of this {} model calls for {} x {}", weights_.file().path(), name,
+             tensor.shape.text(), tensor.format->name, architecture_, parts, shape.text());
+    tensor.shape = shape;
+    tensor.row_stride_bytes = tensor.format->row_bytes(shape.width());
+    tensor.data += index * formats::tensor_bytes(*tensor.format, shape);
+    return tensor;
+}
+
+Value Builder::weight_as(const std::string& name, core::Shape shape) { return graph.constant(name, reshaped(name, 1, 0, shape)); }
+
+Value Builder::weight_part(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape) {
+    return graph.constant(name + "[" + std::to_string(index) + "]", reshaped(name, parts, index, shape));
+}
+
 Value Builder::linear(Value x, const std::string& name, std::int64_t outputs) {
     const std::int64_t width = graph.node(x).type.shape.width();
     const Value w = weight(name + ".weight", {outputs, width});
-    return graph.add("matmul", {x, w, optional_weight(name + ".bias", {outputs})}, {}, name);
+    const Value scale = optional_weight(name + ".scale", {1}), bias = optional_weight(name + ".bias", {outputs});
+    if (scale == graph::absent) return graph.add("matmul", {x, w, bias}, {}, name);
+    return graph.add("scale", {graph.add("matmul", {x, w}, {}, name), scale, bias}, {}, name + "_scaled");
 }
 
-Value Builder::rms_norm(Value x, const std::string& name, double epsilon) {
-    const Value w = weight(name + ".weight", {graph.node(x).type.shape.width()});
-    return graph.add("rms_norm", {x, w}, {{"epsilon", epsilon}}, name);
+Value Builder::norm(std::string_view op, Value x, const std::string& name, double epsilon, std::int64_t group) {
+    const std::int64_t width = graph.node(x).type.shape.width();
+    if (group == 0) group = width;
+    const auto shape = [&](const std::string& part) {
+        const core::Tensor tensor = weights_.find(part);
+        return tensor && tensor.shape.rank() == 2 ? core::Shape{width / group, group} : core::Shape{group};
+    };
+    const Value w = weight(name + ".weight", shape(name + ".weight"));
+    const Value bias = op == "layer_norm" ? optional_weight(name + ".bias", shape(name + ".bias")) : graph::absent;
+    return graph.add(op, {x, w, bias}, {{"epsilon", epsilon}, {"group", group}}, name);
+}
+
+Value Builder::rms_norm(Value x, const std::string& name, double epsilon, std::int64_t group) { return norm("rms_norm", x, name, epsilon, group); }
+Value Builder::layer_norm(Value x, const std::string& name, double epsilon, std::int64_t group) { return norm("layer_norm", x, name, epsilon, group); }
+
+void Builder::leave_out(std::string_view prefix) {
+    for (const files::TensorInfo& tensor : weights_.file().tensors())
+        if (std::string_view(tensor.name).substr(0, prefix.size()) == prefix) used_.insert(tensor.name);
 }
 
 void Builder::require_all_used() const {
@@ -89,11 +152,18 @@ const Model& family_of(const files::File& file) {
     fail(ErrorKind::unsupported, "{}: unknown architecture '{}'; this build knows {}", file.path(), architecture, core::join(known, ", "));
 }
 
-graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows) {
-    Builder builder(weights, rows, wanted_rows);
-    builder.graph.output(family.build(builder));
-    builder.require_all_used();
-    return std::move(builder.graph);
+// What a family says of keys and sizes gets the file's name here.
+graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context) {
+    try {
+        Builder builder(weights, rows, wanted_rows, context);
+        builder.graph.output(family.build(builder));
+        builder.require_all_used();
+        return std::move(builder.graph);
+    } catch (const core::Error& error) {
+        const std::string& path = weights.file().path();
+        if (std::string_view(error.what()).substr(0, path.size()) == path) throw;
+        throw core::Error(error.kind(), path + ": " + error.what());
+    }
 }
 
 }  // namespace tailor::models

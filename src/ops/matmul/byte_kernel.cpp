@@ -12,6 +12,7 @@
 #include "cpu/simd.h"
 #include "formats/panels.h"
 #include "ops/matmul/activations.h"
+#include "ops/matmul/integer_kind.h"
 #include "ops/matmul/kernels.h"
 
 #define TAILOR_THIS_FILE "ops/matmul/byte_kernel.cpp"
@@ -39,6 +40,12 @@ struct Piece {
     float* sums;  ///< [rows][16], added to
 };
 
+template <class Kind>
+[[gnu::always_inline]] inline Bytes unpack(const std::byte* codes, Bytes numbers, int i) {
+    const Bytes word = unpack_word<Kind::bits>(codes, i);
+    return Kind::table ? look_up(numbers, word) : word;
+}
+
 // What one block of 32 values adds to the integer sum of one group: `words` registers of codes times their activations.
 // Eight words take two chains of additions per digit, so that products do not wait for one another; four take one.
 template <int words, int digits>
@@ -55,20 +62,21 @@ template <int words, int digits>
     return total;
 }
 
-template <int bits, bool table, int groups, bool minima, int digits>
+template <class Kind, int digits>
 static void multiply_piece(const Piece& p, const Activations& x) noexcept {
-    constexpr int words = 8 / groups;
+    constexpr int bits = Kind::bits, groups = Kind::groups, words = 8 / groups;
+    constexpr bool minima = Kind::minima;
     // Copies: the sums could be anything to the compiler, which would read these again after each store.
     const std::int64_t rows = p.rows, blocks = p.blocks, all_rows = x.rows;
     const std::int64_t first_cell = p.first_block * all_rows + p.first_row, first_place = p.first_block * groups * all_rows + p.first_row;
     const std::byte *codes = p.codes, *const all_values = x.values + first_cell * 32 * digits;
-    const float *const all_scales = x.scales + first_cell, *const all_sums = x.sums + first_place, *const weight_scales = p.scales;
-    const std::int32_t* const corrections = x.corrections + first_place;
+    const float *const all_scales = x.scales + first_cell, *const all_sums = minima ? x.sums + first_place : nullptr, *const weight_scales = p.scales;
+    const std::int32_t* const corrections = minima ? nullptr : x.corrections + first_place;
     float* const sums = p.sums;
     const Bytes numbers = p.table;
     for (std::int64_t b = 0; b < blocks; ++b, codes += bits * 64) {
         Bytes w[8];
-        for (int i = 0; i < 8; ++i) w[i] = table ? look_up(numbers, unpack_word<bits>(codes, i)) : unpack_word<bits>(codes, i);
+        for (int i = 0; i < 8; ++i) w[i] = unpack<Kind>(codes, numbers, i);
         Vector scale[groups], minimum[groups];
         for (int g = 0; g < groups; ++g) {
             const float* const at = weight_scales + (b * groups + g) * (minima ? 32 : 16);
@@ -80,7 +88,7 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
             Vector sum = load(sums + r * 16);
             for (int g = 0; g < groups; ++g) {
                 const std::int64_t place = (b * groups + g) * all_rows + r;
-                const Integers total = multiply_group<words, digits>(w + g * words, values + g * words * 4, corrections[place]);
+                const Integers total = multiply_group<words, digits>(w + g * words, values + g * words * 4, minima ? 0 : corrections[place]);
                 sum = fused(to_floats(total), scale[g] * all_scales[b * all_rows + r], sum);
                 if constexpr (minima) sum = fused(minimum[g], broadcast(all_sums[place]), sum);
             }
@@ -100,9 +108,10 @@ enum class Scales {
 
 // One row of x against a whole panel. Group scales are used as the integers they are and the f16 scale of 256 values once, so
 // nothing is expanded into memory.
-template <int bits, bool table, int groups, bool minima, Scales kind>
+template <class Kind, Scales kind>
 static void multiply_row(const std::byte* panel, Bytes numbers, const Activations& x, float* sums) noexcept {
-    constexpr int words = 8 / groups, unit_blocks = unit_values / 32, fields = minima ? 2 : 1;
+    constexpr bool minima = Kind::minima;
+    constexpr int bits = Kind::bits, groups = Kind::groups, words = 8 / groups, unit_blocks = unit_values / 32, fields = minima ? 2 : 1;
     constexpr bool super = kind == Scales::super || kind == Scales::super_nibble, whole = super || kind == Scales::unit;
     const std::byte* values = x.values;
     const float *scales = x.scales, *value_sums = x.sums;
@@ -121,10 +130,10 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
         for (std::int64_t b = 0; b < blocks; ++b, panel += bits * 64, values += 64) {
             for (int line = 0; line < bits; ++line) __builtin_prefetch(panel + prefetch_bytes + 64 * line);
             Bytes w[8];
-            for (int i = 0; i < 8; ++i) w[i] = table ? look_up(numbers, unpack_word<bits>(panel, i)) : unpack_word<bits>(panel, i);
+            for (int i = 0; i < 8; ++i) w[i] = unpack<Kind>(panel, numbers, i);
             for (int g = 0; g < groups; ++g, fine += 16) {
-                const Vector total = to_floats(multiply_group<words, 2>(w + g * words, values + g * words * 4, *corrections++)) * *scales;
-                const Vector value_sum = broadcast(*value_sums++);
+                const Vector total = to_floats(multiply_group<words, 2>(w + g * words, values + g * words * 4, minima ? 0 : *corrections++)) * *scales;
+                const Vector value_sum = minima ? broadcast(*value_sums++) : Vector{};
                 if constexpr (super) {
                     const Integers both = kind == Scales::super_nibble ? load_unsigned_bytes(fine) : load_signed_bytes(fine);
                     unit_sum = fused(total, to_floats(kind == Scales::super_nibble ? both & 15 : both), unit_sum);
@@ -158,39 +167,25 @@ struct Chosen {
     void (*row)(const std::byte*, Bytes, const Activations&, float*) noexcept;
 };
 
-template <int bits, bool table, int groups, bool minima>
-static Chosen choose(Scales kind, bool one_digit) noexcept {
-    Chosen chosen{one_digit ? &multiply_piece<bits, table, groups, minima, 1> : &multiply_piece<bits, table, groups, minima, 2>, nullptr};
-    if (kind == Scales::super) chosen.row = &multiply_row<bits, table, groups, minima, Scales::super>;
-    if (kind == Scales::super_nibble) chosen.row = &multiply_row<bits, table, groups, minima, Scales::super_nibble>;
-    if constexpr (groups == 1) {
-        if (kind == Scales::block) chosen.row = &multiply_row<bits, table, groups, minima, Scales::block>;
-        if (kind == Scales::unit) chosen.row = &multiply_row<bits, table, groups, minima, Scales::unit>;
-        if constexpr (!minima)
-            if (kind == Scales::exponent) chosen.row = &multiply_row<bits, table, groups, minima, Scales::exponent>;
+static Scales scales_of(const formats::Format& format) noexcept {
+    switch (format.integers->scales) {
+        case formats::ScaleKind::super: return Scales::super;
+        case formats::ScaleKind::super_nibble: return Scales::super_nibble;
+        case formats::ScaleKind::exponent: return Scales::exponent;
+        default: return format.values_per_block == unit_values ? Scales::unit : Scales::block;
+    }
+}
+
+template <class Kind>
+static Chosen choose(Scales scales, bool one_digit) noexcept {
+    Chosen chosen{one_digit ? &multiply_piece<Kind, 1> : &multiply_piece<Kind, 2>, &multiply_row<Kind, Scales::super>};
+    if (scales == Scales::super_nibble) chosen.row = &multiply_row<Kind, Scales::super_nibble>;
+    if constexpr (Kind::groups == 1) {
+        if (scales == Scales::block) chosen.row = &multiply_row<Kind, Scales::block>;
+        if (scales == Scales::unit) chosen.row = &multiply_row<Kind, Scales::unit>;
+        if (scales == Scales::exponent) chosen.row = &multiply_row<Kind, Scales::exponent>;
     }
     return chosen;
-}
-template <int bits, bool table>
-static Chosen choose(const formats::Format& format, bool one_digit) noexcept {
-    const formats::IntegerForm& form = *format.integers;
-    const Scales kind = form.scales == formats::ScaleKind::super          ? Scales::super
-                        : form.scales == formats::ScaleKind::super_nibble ? Scales::super_nibble
-                        : form.scales == formats::ScaleKind::exponent     ? Scales::exponent
-                        : format.values_per_block == unit_values          ? Scales::unit
-                                                                          : Scales::block;
-    if (form.group == 16) return form.minima ? choose<bits, table, 2, true>(kind, one_digit) : choose<bits, table, 2, false>(kind, one_digit);
-    return form.minima ? choose<bits, table, 1, true>(kind, one_digit) : choose<bits, table, 1, false>(kind, one_digit);
-}
-static Chosen choose(const formats::Format& format, bool one_digit) noexcept {
-    switch (format.integers->bits) {
-        case 2: return choose<2, false>(format, one_digit);
-        case 3: return choose<3, false>(format, one_digit);
-        case 4: return format.integers->table ? choose<4, true>(format, one_digit) : choose<4, false>(format, one_digit);
-        case 5: return choose<5, false>(format, one_digit);
-        case 6: return choose<6, false>(format, one_digit);
-        default: return choose<8, false>(format, one_digit);
-    }
 }
 
 /// What one call multiplies.
@@ -206,7 +201,7 @@ static void multiply_panel(const Product& product, std::int64_t panel, std::int6
     alignas(64) float sums[most_rows * 16], scales[unit_groups * 32];
     const core::Tensor& w = product.call.inputs[1];
     const std::byte* at = w.data + panel * product.panel_bytes;
-    if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits && product.multiply.row) {
+    if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits) {
         product.multiply.row(at, product.table, product.x, sums);
         return write_panel_sums(product.call, panel, 0, 1, sums);
     }
@@ -225,10 +220,11 @@ static void run(const Call& call, ActivationKind kind) noexcept {
     const core::Tensor& w = call.inputs[1];
     const formats::IntegerForm& form = *w.format->integers;
     const std::int64_t rows = call.inputs[0].shape.rows(), k = w.shape.width(), panels = (w.shape[0] + 15) / 16;
+    const Scales scales = scales_of(*w.format);
     const Product product{call,
-                          quantize.at(call.isa)(call, kind, form.group == 16 ? 2 : 1, form.table ? 128 : form.zero),
-                          choose(*w.format, kind == ActivationKind::one_digit),
-                          form.table ? unsigned_table(form.table) : Bytes{},
+                          quantize.at(call.isa)(call, form, kind, form.minima ? Totals::sums : Totals::corrections),
+                          visit_kind(form, [&](auto k) { return choose<decltype(k)>(scales, kind == ActivationKind::one_digit); }),
+                          form.table ? unsigned_table(form.table, unpacked_bytes(form).zero) : Bytes{},
                           formats::panel_bytes(*w.format, k)};
     const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
     for_each_panel(*call.pool, schedule, panels, rows,

@@ -19,11 +19,18 @@ extern const cpu::PerIsa<Run> panel_kernel;
 extern const cpu::PerIsa<Run> byte_kernel_exact, byte_kernel_short;
 /// Integer codes times activations in 16-bit words.
 extern const cpu::PerIsa<Run> word_kernel;
-/// Any panels times activations in bf16 tiles, for k a multiple of 32; level amx only. The second is the same with tiles in
-/// memory, slow, for tests.
-extern const cpu::PerIsa<Run> tile_kernel, plain_tile_kernel;
-/// Bytes of scratch that it needs.
-inline constexpr std::int64_t tile_scratch_bytes(std::int64_t rows, std::int64_t k) { return (rows + 15) / 16 * 16 * k * 2; }
+/// Integer codes times activations in one signed byte, for forms that fits_narrow() takes; for levels below avx512.
+extern const cpu::PerIsa<Run> narrow_kernel;
+/// Integer codes times their group scale as 16-bit words, times activations of 10 bits and more with a scale per 256 values, for
+/// blocks of 256 weights with ScaleKind::super and no minima; for levels below avx512.
+extern const cpu::PerIsa<Run> scaled_kernel;
+/// Any panels times activations, both in bf16 tiles, for k a multiple of 32: each number the sum of two bf16, 16 significant bits
+/// (exact), or one (short); level amx only.
+extern const cpu::PerIsa<Run> tile_kernel_exact, tile_kernel_short;
+/// The same with tiles in memory, slow, for tests.
+extern const cpu::PerIsa<Run> plain_tile_kernel_exact, plain_tile_kernel_short;
+/// Bytes of scratch that any of these needs.
+inline constexpr std::int64_t tile_scratch_bytes(std::int64_t rows, std::int64_t k) { return (rows + 15) / 16 * 16 * k * 4; }
 /// Single values times activations in f32.
 extern const cpu::PerIsa<Run> float_panel_kernel;
 

@@ -7,6 +7,7 @@
 
 #include "formats/panels.h"
 #include "ops/matmul/activations.h"
+#include "ops/matmul/integer_kind.h"
 #include "ops/matmul/kernels.h"
 #include "ops/support.h"
 
@@ -93,13 +94,20 @@ constexpr double digit_error = 2e-2;
 // from the original by less than 2 %: q4_k (0.0691) by 1.8 %, iq4_xs 1.4, q4_0 1.2, mxfp4 0.4, q3_k 0.4, q2_k 0.1; while q4_1
 // (0.0687) would gain 2.3 %, q5_0 5, q5_k 7, q6_k 27 and q8_0 350 (victorian-8m, 5,080 positions of held-out text).
 constexpr double least_own_error = 0.069;
-// Up to three rows wait for memory, and two digits come for nothing.
+// At avx512 up to three rows wait for memory, and two digits come for nothing.
 constexpr std::int64_t short_rows = 4;
 
-// Rounding both factors to bf16, 8 significant bits: 2.5e-3 seen for normal numbers.
-constexpr double tile_error = 5e-3;
-// A tile of weights takes about 100 cycles to decode and 16 to multiply by up to 16 rows; byte products take as long for as many.
-constexpr std::int64_t least_tile_rows = 16;
+// Rounding both factors to the sum of two bf16, 16 significant bits: 1e-5 seen for normal numbers.
+constexpr double tile_error = 3e-5;
+// The same with one bf16, 8 significant bits: 2.5e-3 for normal numbers.
+constexpr double short_tile_error = 5e-3;
+// A format of at least this error of its own may meet them. To the divergence they add a tenth of what 8-bit activations do, about
+// 1e-5 nats per token: 1.3 % for q5_k (0.0337), 0.3 for q5_0, 0 for q4_k, but 2.3 % for q6_k (0.0164) and 33 % for q8_0 (the same
+// model, 508 positions).
+constexpr double least_own_error_in_tiles = 0.03;
+// Decoding a tile of weights takes about as long as the vector units' 16-bit products with that many rows; by counting cycles, not
+// measured.
+constexpr std::int64_t least_tile_rows = 32, least_short_tile_rows = 16;
 
 static bool in_panels(const NodeView& node) { return node.inputs[1].layout == core::Layout::panels; }
 
@@ -112,19 +120,45 @@ static std::string declines_floats(const NodeView& node) {
     return node.inputs[1].format->integers ? "" : core::format("{} has no integer codes", node.inputs[1].format->name);
 }
 
-static std::string declines_tiles(const NodeView& node) {
+static std::string declines_own_error(const NodeView& node, double least, std::string_view whose) {
+    const double own_error = node.inputs[1].format->facts.gaussian_relative_rmse;
+    return own_error >= least ? "" : core::format("the error of {}, {}, does not dwarf that of {}", node.inputs[1].format->name, own_error, whose);
+}
+
+static std::string declines_tiles(const NodeView& node, std::int64_t least_rows) {
     if (!in_panels(node)) return declines_other_layout(node);
     const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
-    if (rows < least_tile_rows) return core::format("made for {} rows or more, here are {}", least_tile_rows, rows);
+    if (rows < least_rows) return core::format("made for {} rows or more, here are {}", least_rows, rows);
     return k % 32 == 0 ? "" : core::format("a tile takes 32 columns, {} are no multiple", k);
 }
 
-static std::string declines_short(const NodeView& node) {
+static std::string declines_exact_tiles(const NodeView& node) { return declines_tiles(node, least_tile_rows); }
+
+static std::string declines_short_tiles(const NodeView& node) {
+    if (const std::string reason = declines_tiles(node, least_short_tile_rows); !reason.empty()) return reason;
+    return declines_own_error(node, least_own_error_in_tiles, "a single bf16");
+}
+
+static std::string declines_coarse(const NodeView& node) {
     if (const std::string reason = declines_floats(node); !reason.empty()) return reason;
+    return declines_own_error(node, least_own_error, "8-bit activations");
+}
+
+static std::string declines_short(const NodeView& node) {
+    if (const std::string reason = declines_coarse(node); !reason.empty()) return reason;
     const std::int64_t rows = node.inputs[0].shape.rows();
-    if (rows < short_rows) return core::format("memory limits {} rows, not products", rows);
-    const double own_error = node.inputs[1].format->facts.gaussian_relative_rmse;
-    return own_error >= least_own_error ? "" : core::format("the error of {}, {}, does not dwarf that of 8-bit activations", node.inputs[1].format->name, own_error);
+    return rows >= short_rows ? "" : core::format("memory limits {} rows, not products", rows);
+}
+
+static std::string declines_narrow(const NodeView& node) {
+    if (const std::string reason = declines_coarse(node); !reason.empty()) return reason;
+    return fits_narrow(*node.inputs[1].format->integers) ? "" : core::format("sums of products with {} do not fit 16 bits", node.inputs[1].format->name);
+}
+
+static std::string declines_scaled(const NodeView& node) {
+    if (const std::string reason = declines_short(node); !reason.empty()) return reason;
+    const formats::Format& format = *node.inputs[1].format;
+    return fits_scaled(format) ? "" : core::format("{} has no blocks of {} values with an integer scale per group alone", format.name, formats::panel_unit);
 }
 
 static std::string declines_integers(const NodeView& node) {
@@ -141,9 +175,12 @@ static std::string declines_many_rows(const NodeView& node) {
 }
 
 static const Kernel kernels[] = {
-    {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations rounded to bf16 tiles", .run = tile_kernel, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_tiles},
+    {.name = "panel_tiles_8", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles", .run = tile_kernel_short, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines_short_tiles},
+    {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles, two of them for each number", .run = tile_kernel_exact, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_exact_tiles},
     {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_short},
     {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_narrow_8", .doc = "integer codes in panels, unpacked to bytes, times activations of one signed byte in 16-bit sums", .run = narrow_kernel, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_narrow},
+    {.name = "panel_scaled_words", .doc = "integer codes in panels, unpacked to 16-bit words times their group scale, times activations of 10 bits or more", .run = scaled_kernel, .unit = Unit::vector_int16, .error = digit_error, .declines = &declines_scaled},
     {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
     {.name = "panel_floats", .doc = "single values in panels times activations in f32", .run = float_panel_kernel, .declines = &declines_integers},
     {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_many_rows},

@@ -26,10 +26,10 @@ template <int bits>
     return code;
 }
 
-/// The table of a form as unsigned bytes, 128 above its numbers, in every 16 bytes of a register.
-[[gnu::always_inline]] inline Bytes unsigned_table(const std::int8_t* table) {
+/// The table of a form as unsigned bytes, `zero` above its numbers, in every 16 bytes of a register.
+[[gnu::always_inline]] inline Bytes unsigned_table(const std::int8_t* table, int zero = 128) {
     alignas(64) std::uint8_t bytes[sizeof(Bytes)];
-    for (std::size_t i = 0; i < sizeof bytes; ++i) bytes[i] = static_cast<std::uint8_t>(table[i % 16] + 128);
+    for (std::size_t i = 0; i < sizeof bytes; ++i) bytes[i] = static_cast<std::uint8_t>(table[i % 16] + zero);
     return load_bytes(bytes);
 }
 

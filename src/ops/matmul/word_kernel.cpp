@@ -1,16 +1,22 @@
 // Weights in panels times rows of activations in 16-bit words: every level, for processors without byte products.
 //
 // Multiplying pairs of 16-bit integers into 32-bit sums (pmaddwd and its like, in every x86-64 since SSE2) is twice as fast
-// as f32 multiply-add. The next 256 columns of a panel are unpacked once into a buffer of words, 8 KB in the first-level
-// cache, with the zero of the codes taken off; tiles of a few rows of activations times sixteen rows of weights then keep
-// their sums in registers. One row alone multiplies codes as they leave the registers, since memory is its limit. Integer
-// sums are exact within a group of weights; scales are applied in f32 (activations.h).
+// as f32 multiply-add. The next 256 columns of a panel are unpacked once into a buffer, 8 KB in the first-level cache; tiles of
+// a few rows of activations times sixteen rows of weights then keep their sums in registers. One row alone multiplies codes as
+// they leave the registers, since memory is its limit. Integer sums are exact within a group of weights; scales are applied in
+// f32 (activations.h). Two coarser kinds of activations do with less work:
+//     bytes    pairs of bytes into 16-bit sums (pmaddubsw), four times as fast as f32, for a group of 32 or 16. That fits where
+//              codes are short: 16 products of at most 127 * 15 are below 2^15. Sums begin at what the zero of the codes takes
+//              off, so the code's distance from zero counts; sums on the way may wrap.
+//     scaled   for codes too wide for that: code * group scale is still a 16-bit number, and activations of 10 bits or more with
+//              one scale per 256 let a whole unit be summed in 32 bits. Not one float inside a unit.
 #include <algorithm>
 #include <bit>
 
 #include "cpu/simd.h"
 #include "formats/panels.h"
 #include "ops/matmul/activations.h"
+#include "ops/matmul/integer_kind.h"
 #include "ops/matmul/kernels.h"
 
 #define TAILOR_THIS_FILE "ops/matmul/word_kernel.cpp"
@@ -23,110 +29,184 @@ using namespace cpu::TAILOR_ISA;
 
 constexpr std::int64_t piece_values = formats::panel_unit, piece_blocks = piece_values / block_values, piece_groups = piece_values / 16;
 constexpr std::int64_t panel_rows = formats::panel_rows, parts = panel_rows / lanes;
-// Pairs of values per block; each pair of sixteen rows takes 64 bytes.
-constexpr std::int64_t block_pairs = block_values / 2;
+// One step of a tile: what a lane of 32 bits of sixteen rows holds.
+constexpr std::int64_t step_bytes = panel_rows * 4;
 // How far ahead one row asks for codes: 9.4 GB/s on one core without, 14.5 with 2 KB for 4-bit codes at avx2.
 constexpr std::int64_t prefetch_bytes = 2048;
-// Rows whose sums are kept in cache while a panel passes: 8 KB.
-constexpr std::int64_t most_rows = 128;
 // Rows of a register tile. Sixteen registers hold twelve sums, two operands and a broadcast; four rows instead of six cost
 // nothing for groups of 32 and a third for groups of 16 (avx2).
 constexpr int tile_rows = lanes == 4 ? 2 : lanes == 8 ? 6 : 12;
+// Rows whose sums are kept in cache while a panel passes, whole tiles: up to 17 KB, of which a tile is at work.
+constexpr std::int64_t most_rows = (256 + tile_rows - 1) / tile_rows * tile_rows;
+
+// Ways to multiply. A step is a register of weights times one broadcast of activations; a word of four codes gives one or two.
+
+/// Two columns a step: 16-bit weights, their zero taken off, times 16-bit activations, in 32-bit sums.
+struct WordSteps {
+    static constexpr ActivationKind activations = ActivationKind::words;
+    static constexpr std::int64_t per_block = 16, per_word = 2;
+    static constexpr bool corrects = false, scaled = false;
+    [[gnu::always_inline]] static inline Integers add(Integers sums, Bytes w, Integers x) { return dot_words(sums, w, x); }
+    [[gnu::always_inline]] static inline void add_word(Integers (&sums)[2], Bytes word, const std::byte* values) {
+        sums[0] = dot_words(sums[0], even_bytes(word), broadcast_word(values));
+        sums[1] = dot_words(sums[1], odd_bytes(word), broadcast_word(values + 4));
+    }
+    [[gnu::always_inline]] static inline Integers total(Integers sums) { return sums; }
+};
+
+/// The same with weights times their group scale: a block is 256 columns.
+struct ScaledSteps : WordSteps {
+    static constexpr ActivationKind activations = ActivationKind::unit_words;
+    static constexpr std::int64_t per_block = 128;
+    static constexpr bool scaled = true;
+};
+
+/// Four columns a step: unsigned bytes times signed ones, in two 16-bit sums. These begin with what the zero takes off.
+struct ByteSteps {
+    static constexpr ActivationKind activations = ActivationKind::one_digit;
+    static constexpr std::int64_t per_block = 8, per_word = 1;
+    static constexpr bool corrects = true, scaled = false;
+    [[gnu::always_inline]] static inline Integers add(Integers sums, Bytes w, Integers x) { return add_pairs(sums, w, x); }
+    [[gnu::always_inline]] static inline void add_word(Integers (&sums)[2], Bytes word, const std::byte* values) { sums[0] = add(sums[0], word, broadcast_word(values)); }
+    [[gnu::always_inline]] static inline Integers total(Integers sums) { return dot_words(Integers{}, (Bytes)sums, (Integers)(Words{} + std::int16_t{1})); }
+};
 
 /// 256 columns of a panel taken apart.
 struct Piece {
-    alignas(64) std::byte words[piece_blocks * block_pairs * panel_rows * 4];
+    alignas(64) std::byte steps[piece_blocks * WordSteps::per_block * step_bytes];
     alignas(64) float scales[piece_groups * panel_rows * 2];
 };
 
-template <int bits, bool table>
-static void unpack_piece(const std::byte* codes, std::int64_t blocks, Bytes numbers, int zero, std::byte* words) noexcept {
-    const Words zeros = Words{} + static_cast<std::int16_t>(zero);
-    for (std::int64_t b = 0; b < blocks; ++b, codes += bits * 4 * panel_rows)
-        for (std::int64_t part = 0; part < parts; ++part) {
-            std::byte* out = words + (b * block_pairs * panel_rows + part * lanes) * 4;
-            for (int i = 0; i < 8; ++i) {
-                Bytes word = unpack_word<bits>(codes + part * lanes * 4, i);
-                if constexpr (table) word = look_up(numbers, word);
-                store_bytes(out, (Bytes)((Words)even_bytes(word) - zeros)), out += panel_rows * 4;
-                store_bytes(out, (Bytes)((Words)odd_bytes(word) - zeros)), out += panel_rows * 4;
-            }
-        }
+template <class Kind>
+[[gnu::always_inline]] inline Bytes unpack(const std::byte* codes, Bytes numbers, int i) {
+    const Bytes word = unpack_word<Kind::bits>(codes, i);
+    return Kind::table ? look_up(numbers, word) : word;
 }
 
-template <int rows, int groups, bool minima>
+/// What is the same for all panels of a matrix.
+struct Weights {
+    const formats::Format& format;
+    Bytes numbers;  ///< the table, if there is one
+    int zero;
+};
+
+// A word of four codes as the weights of its steps; `scale` is that of its group, for ScaledSteps.
+template <class Steps>
+[[gnu::always_inline]] inline void store_steps(Bytes word, Words zeros, Integers scale, std::byte* out) {
+    if constexpr (Steps::per_word == 1) return store_bytes(out, word);
+    Words even = (Words)even_bytes(word) - zeros, odd = (Words)odd_bytes(word) - zeros;
+    if constexpr (Steps::scaled) {
+        const Words both = (Words)((scale & 0xFFFF) | scale << 16);
+        even *= both, odd *= both;
+    }
+    store_bytes(out, (Bytes)even), store_bytes(out + step_bytes, (Bytes)odd);
+}
+
+// Takes apart the next `count` columns of a panel, a unit or less.
+template <class Steps, class Kind>
+static void unpack_piece(const Weights& weights, const std::byte* unit, std::int64_t count, Piece& piece) noexcept {
+    const Bytes numbers = weights.numbers;
+    const Words zeros = Words{} + static_cast<std::int16_t>(weights.zero);
+    const std::byte *const group_scales = unit + 2 * panel_rows, *codes = unit + formats::unit_scale_bytes(weights.format, count);
+    if constexpr (Steps::scaled)
+        for (std::int64_t part = 0; part < parts; ++part) store(piece.scales + part * lanes, load_halves(unit + part * lanes * 2));
+    else
+        expand_scales(weights.format, unit, count, piece.scales);
+    std::byte* out = piece.steps;
+    for (std::int64_t b = 0; b < count / block_values; ++b, codes += Kind::bits * step_bytes, out += 8 * Steps::per_word * step_bytes)
+        for (std::int64_t part = 0; part < parts; ++part)
+            for (int i = 0; i < 8; ++i) {
+                const std::int64_t group = b * Kind::groups + i * Kind::groups / 8;
+                const Integers scale = Steps::scaled ? load_signed_bytes(group_scales + group * panel_rows + part * lanes) : Integers{};
+                store_steps<Steps>(unpack<Kind>(codes + part * lanes * 4, numbers, i), zeros, scale, out + i * Steps::per_word * step_bytes + part * lanes * 4);
+            }
+}
+
+/// The sums of a tile, in registers as far as they reach.
+template <class T, int rows>
+using Tile = T[rows][parts];
+
+// The integer sums of one group of weights with `rows` rows of x.
+template <class Steps, int rows, std::int64_t steps>
+[[gnu::always_inline]] inline void add_group(const std::byte* weights, const std::byte* values, Tile<Integers, rows>& totals) {
+    for (std::int64_t i = 0; i < steps; ++i, weights += step_bytes) {
+        Bytes w[parts];
+        for (int part = 0; part < parts; ++part) w[part] = load_bytes(weights + part * lanes * 4);
+        for (int r = 0; r < rows; ++r) {
+            const Integers value = broadcast_word(values + (r * Steps::per_block + i) * 4);
+            for (int part = 0; part < parts; ++part) totals[r][part] = Steps::add(totals[r][part], w[part], value);
+        }
+    }
+}
+
+template <class Steps, int groups, bool minima, int rows>
 static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int64_t blocks, const Activations& x, std::int64_t first_row, float* sums) noexcept {
-    constexpr std::int64_t pairs = block_pairs / groups, fields = minima ? 2 : 1;
+    constexpr std::int64_t steps = Steps::per_block / groups, fields = minima ? 2 : 1;
     const std::int64_t all_rows = x.rows;
-    const float *const all_scales = x.scales, *const all_sums = x.sums;
-    const std::byte *words = piece.words, *const all_values = x.values;
+    const std::byte* weights = piece.steps;
     const float* scales = piece.scales;
+    Tile<Vector, rows> sum;
+    for (int r = 0; r < rows; ++r)
+        for (int part = 0; part < parts; ++part) sum[r][part] = load(sums + r * panel_rows + part * lanes);
     for (std::int64_t b = first_block; b < first_block + blocks; ++b) {
         const std::int64_t cell = b * all_rows + first_row;
-        const std::byte* values = all_values + cell * 64;
-        Vector block[rows][parts] = {};
-        for (int g = 0; g < groups; ++g, values += pairs * 4, scales += panel_rows * fields) {
-            Integers totals[rows][parts] = {};
-            for (std::int64_t i = 0; i < pairs; ++i, words += panel_rows * 4) {
-                Bytes w[parts];
-                for (int part = 0; part < parts; ++part) w[part] = load_bytes(words + part * lanes * 4);
-                for (int r = 0; r < rows; ++r) {
-                    const Integers value = broadcast_word(values + r * 64 + i * 4);
-                    for (int part = 0; part < parts; ++part) totals[r][part] = dot_words(totals[r][part], w[part], value);
-                }
-            }
+        const std::byte* values = x.values + cell * Steps::per_block * 4;
+        Tile<Vector, rows> block;
+        for (int g = 0; g < groups; ++g, values += steps * 4, weights += steps * step_bytes, scales += panel_rows * fields) {
+            const std::int64_t place = (b * groups + g) * all_rows + first_row;
+            Tile<Integers, rows> totals;
+            for (int r = 0; r < rows; ++r)
+                for (int part = 0; part < parts; ++part) totals[r][part] = Integers{} + (Steps::corrects && !minima ? x.corrections[place + r] : 0);
+            add_group<Steps, rows, steps>(weights, values, totals);
             for (int r = 0; r < rows; ++r)
                 for (int part = 0; part < parts; ++part) {
-                    const Vector total = to_floats(totals[r][part]), scale = load(scales + part * lanes);
+                    const Vector total = to_floats(Steps::total(totals[r][part])), scale = load(scales + part * lanes);
                     block[r][part] = g == 0 ? total * scale : fused(total, scale, block[r][part]);
                 }
         }
         for (int r = 0; r < rows; ++r)
             for (int part = 0; part < parts; ++part) {
-                float* const sum = sums + r * panel_rows + part * lanes;
-                Vector total = fused(block[r][part], broadcast(all_scales[cell + r]), load(sum));
+                Vector total = fused(block[r][part], broadcast(x.scales[cell + r]), sum[r][part]);
                 if constexpr (minima)
                     for (int g = 0; g < groups; ++g) {
                         const Vector minimum = load(scales + (g - groups) * panel_rows * fields + panel_rows + part * lanes);
-                        total = fused(minimum, broadcast(all_sums[(b * groups + g) * all_rows + first_row + r]), total);
+                        total = fused(minimum, broadcast(x.sums[(b * groups + g) * all_rows + first_row + r]), total);
                     }
-                store(sum, total);
+                sum[r][part] = total;
             }
     }
+    for (int r = 0; r < rows; ++r)
+        for (int part = 0; part < parts; ++part) store(sums + r * panel_rows + part * lanes, sum[r][part]);
 }
 
-// One row against a whole panel. Its scales are expanded 256 values at a time.
-template <int bits, bool table, int groups, bool minima>
-static void multiply_row(const core::Tensor& w, const std::byte* panel, Bytes numbers, const Activations& x, float* sums) noexcept {
-    constexpr int words = 8 / groups;
+// One row against a whole panel, multiplied as codes leave the registers. Its scales are expanded 256 values at a time.
+template <class Steps, class Kind>
+static void multiply_row(const Weights& weights, const std::byte* panel, const Activations& x, float* sums) noexcept {
+    constexpr int groups = Kind::groups, words = 8 / groups;
+    constexpr std::int64_t fields = Kind::minima ? 2 : 1;
     alignas(64) float scales[piece_groups * panel_rows * 2];
+    const Bytes numbers = weights.numbers;
     Vector sum[parts] = {}, minimum_sum[parts] = {};
-    const std::byte *unit = panel, *codes = panel;
-    for (std::int64_t b = 0; b < x.blocks; ++b, codes += bits * 4 * panel_rows) {
-        for (int line = 0; line < bits; ++line) __builtin_prefetch(codes + prefetch_bytes + 64 * line);
+    const std::byte *unit = panel, *codes = panel, *values = x.values;
+    for (std::int64_t b = 0; b < x.blocks; ++b, codes += Kind::bits * step_bytes) {
+        for (int line = 0; line < Kind::bits; ++line) __builtin_prefetch(codes + prefetch_bytes + 64 * line);
         if (b % piece_blocks == 0) {
             const std::int64_t count = std::min(piece_values, (x.blocks - b) * block_values);
-            expand_scales(*w.format, unit, count, scales);
-            codes = unit + formats::unit_scale_bytes(*w.format, count);
-            unit += formats::unit_bytes(*w.format, count);
+            expand_scales(weights.format, unit, count, scales);
+            codes = unit + formats::unit_scale_bytes(weights.format, count);
+            unit += formats::unit_bytes(weights.format, count);
         }
-        const std::byte* const values = x.values + b * 64;
-        const float* scale = scales + b % piece_blocks * groups * panel_rows * (minima ? 2 : 1);
-        for (int g = 0; g < groups; ++g, scale += panel_rows * (minima ? 2 : 1)) {
-            Integers even[parts], odd[parts] = {};
-            for (Integers& total : even) total = Integers{} + x.corrections[b * groups + g];
-            for (int i = g * words; i < (g + 1) * words; ++i) {
-                const Integers even_values = broadcast_word(values + 8 * i), odd_values = broadcast_word(values + 8 * i + 4);
-                for (std::int64_t part = 0; part < parts; ++part) {
-                    Bytes word = unpack_word<bits>(codes + part * lanes * 4, i);
-                    if constexpr (table) word = look_up(numbers, word);
-                    even[part] = dot_words(even[part], even_bytes(word), even_values);
-                    odd[part] = dot_words(odd[part], odd_bytes(word), odd_values);
-                }
-            }
+        const float* scale = scales + b % piece_blocks * groups * panel_rows * fields;
+        for (int g = 0; g < groups; ++g, scale += panel_rows * fields, values += words * Steps::per_word * 4) {
+            Integers totals[parts][2] = {};
+            if constexpr (!Kind::minima)
+                for (auto& total : totals) total[0] += x.corrections[b * groups + g];
+            for (int i = 0; i < words; ++i)
+                for (std::int64_t part = 0; part < parts; ++part)
+                    Steps::add_word(totals[part], unpack<Kind>(codes + part * lanes * 4, numbers, g * words + i), values + i * Steps::per_word * 4);
             for (std::int64_t part = 0; part < parts; ++part) {
-                sum[part] = fused(to_floats(even[part] + odd[part]), load(scale + part * lanes) * x.scales[b], sum[part]);
-                if constexpr (minima)
+                sum[part] = fused(to_floats(Steps::total(totals[part][0] + totals[part][1])), load(scale + part * lanes) * x.scales[b], sum[part]);
+                if constexpr (Kind::minima)
                     minimum_sum[part] = fused(load(scale + panel_rows + part * lanes), broadcast(x.sums[b * groups + g]), minimum_sum[part]);
             }
         }
@@ -134,92 +214,82 @@ static void multiply_row(const core::Tensor& w, const std::byte* panel, Bytes nu
     for (std::int64_t part = 0; part < parts; ++part) store(sums + part * lanes, sum[part] + minimum_sum[part]);
 }
 
-using MultiplyRow = void (*)(const core::Tensor&, const std::byte*, Bytes, const Activations&, float*) noexcept;
+/// The functions for one kind.
+struct Chosen {
+    void (*unpack)(const Weights&, const std::byte*, std::int64_t, Piece&) noexcept;
+    void (*tile)(const Piece&, std::int64_t, std::int64_t, const Activations&, std::int64_t, float*) noexcept;
+    decltype(tile) two_rows, one_row;  // of a tile
+    void (*only_row)(const Weights&, const std::byte*, const Activations&, float*) noexcept;  // null: there is none
+};
 
-template <int bits, bool table>
-static MultiplyRow choose_row(const formats::IntegerForm& form) noexcept {
-    if (form.group == 16) return form.minima ? &multiply_row<bits, table, 2, true> : &multiply_row<bits, table, 2, false>;
-    return form.minima ? &multiply_row<bits, table, 1, true> : &multiply_row<bits, table, 1, false>;
-}
-static MultiplyRow choose_row(const formats::IntegerForm& form) noexcept {
-    switch (form.bits) {
-        case 2: return choose_row<2, false>(form);
-        case 3: return choose_row<3, false>(form);
-        case 4: return form.table ? choose_row<4, true>(form) : choose_row<4, false>(form);
-        case 5: return choose_row<5, false>(form);
-        case 6: return choose_row<6, false>(form);
-        default: return choose_row<8, false>(form);
-    }
-}
-
-using Unpack = void (*)(const std::byte*, std::int64_t, Bytes, int, std::byte*) noexcept;
-using Multiply = void (*)(const Piece&, std::int64_t, std::int64_t, const Activations&, std::int64_t, float*) noexcept;
-
-static Unpack choose_unpack(const formats::IntegerForm& form) noexcept {
-    switch (form.bits) {
-        case 2: return &unpack_piece<2, false>;
-        case 3: return &unpack_piece<3, false>;
-        case 4: return form.table ? &unpack_piece<4, true> : &unpack_piece<4, false>;
-        case 5: return &unpack_piece<5, false>;
-        case 6: return &unpack_piece<6, false>;
-        default: return &unpack_piece<8, false>;
-    }
-}
-template <int rows>
-static Multiply choose_multiply(const formats::IntegerForm& form) noexcept {
-    if (form.group == 16) return form.minima ? &multiply_tile<rows, 2, true> : &multiply_tile<rows, 2, false>;
-    return form.minima ? &multiply_tile<rows, 1, true> : &multiply_tile<rows, 1, false>;
+template <class Steps, class Kind>
+static Chosen choose() noexcept {
+    constexpr bool minima = Kind::minima && !Steps::scaled;
+    constexpr int groups = Steps::scaled ? 1 : Kind::groups;
+    Chosen chosen{&unpack_piece<Steps, Kind>, &multiply_tile<Steps, groups, minima, tile_rows>, &multiply_tile<Steps, groups, minima, 2>,
+                  &multiply_tile<Steps, groups, minima, 1>, nullptr};
+    if constexpr (!Steps::scaled) chosen.only_row = &multiply_row<Steps, Kind>;
+    return chosen;
 }
 
 /// What one call multiplies.
 struct Product {
     const Call& call;
     Activations x;
-    Unpack unpack;
-    Multiply tile, last_rows;
-    MultiplyRow only_row;
-    Bytes numbers;
-    int zero;
+    Chosen multiply;
+    Weights weights;
     std::int64_t panel_bytes;
 };
+
+// The sums of a stretch of rows with 256 columns of a panel.
+static void multiply_piece(const Product& product, const Piece& piece, std::int64_t first_block, std::int64_t blocks, std::int64_t first_row, std::int64_t rows,
+                           float* sums) noexcept {
+    for (std::int64_t r = 0; r < rows;) {
+        const std::int64_t left = rows - r, height = left >= tile_rows ? tile_rows : left >= 2 ? 2 : 1;
+        const auto tile = height == tile_rows ? product.multiply.tile : height == 2 ? product.multiply.two_rows : product.multiply.one_row;
+        tile(piece, first_block, blocks, product.x, first_row + r, sums + r * panel_rows);
+        r += height;
+    }
+}
 
 static void multiply_panel(const Product& product, std::int64_t panel, std::int64_t first_row, std::int64_t rows) noexcept {
     alignas(64) float sums[most_rows * panel_rows];
     Piece piece;
-    std::memset(sums, 0, static_cast<std::size_t>(rows * panel_rows) * 4);
     const core::Tensor& w = product.call.inputs[1];
     const std::byte* at = w.data + panel * product.panel_bytes;
-    if (product.x.rows == 1) {
-        product.only_row(w, at, product.numbers, product.x, sums);
+    if (product.x.rows == 1 && product.multiply.only_row) {
+        product.multiply.only_row(product.weights, at, product.x, sums);
         return write_panel_sums(product.call, panel, 0, 1, sums);
     }
-    const std::int64_t k = w.shape.width();
+    std::memset(sums, 0, static_cast<std::size_t>(rows * panel_rows) * 4);
+    const std::int64_t k = w.shape.width(), values = product.x.values_per_block();
     for (std::int64_t i = 0; i < k; i += piece_values) {
-        const std::int64_t count = std::min(piece_values, k - i), blocks = count / block_values;
-        expand_scales(*w.format, at, count, piece.scales);
-        product.unpack(at + formats::unit_scale_bytes(*w.format, count), blocks, product.numbers, product.zero, piece.words);
+        const std::int64_t count = std::min(piece_values, k - i);
+        product.multiply.unpack(product.weights, at, count, piece);
+        multiply_piece(product, piece, i / values, count / values, first_row, rows, sums);
         at += formats::unit_bytes(*w.format, count);
-        std::int64_t r = 0;
-        for (; r + tile_rows <= rows; r += tile_rows) product.tile(piece, i / block_values, blocks, product.x, first_row + r, sums + r * panel_rows);
-        for (; r < rows; ++r) product.last_rows(piece, i / block_values, blocks, product.x, first_row + r, sums + r * panel_rows);
     }
     write_panel_sums(product.call, panel, first_row, rows, sums);
 }
 
+template <class Steps>
 static void run(const Call& call) noexcept {
     const core::Tensor& w = call.inputs[1];
     const formats::IntegerForm& form = *w.format->integers;
     const std::int64_t rows = call.inputs[0].shape.rows(), k = w.shape.width(), panels = (w.shape[0] + panel_rows - 1) / panel_rows;
+    // Unpacked words have their zero taken off, but those of one row.
+    const Totals zeros = Steps::corrects ? Totals::pair_corrections : rows == 1 && !Steps::scaled ? Totals::corrections : Totals::none;
+    const int zero = unpacked_bytes(form).zero;
     const Product product{call,
-                          quantize.at(call.isa)(call, ActivationKind::words, form.group == 16 ? 2 : 1, form.table ? 128 : form.zero),
-                          choose_unpack(form),
-                          choose_multiply<tile_rows>(form),
-                          choose_multiply<1>(form),
-                          choose_row(form),
-                          form.table ? unsigned_table(form.table) : Bytes{},
-                          form.table ? 128 : form.zero,
+                          quantize.at(call.isa)(call, form, Steps::activations, form.minima ? Totals::sums : zeros),
+                          visit_kind(form, [](auto kind) { return choose<Steps, decltype(kind)>(); }),
+                          {*w.format, form.table ? unsigned_table(form.table, zero) : Bytes{}, zero},
                           formats::panel_bytes(*w.format, k)};
-    const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
+    PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes() * block_values / product.x.values_per_block(),
+                                             most_rows - tile_rows + 1);
+    // Equal stretches of whole tiles: a panel is unpacked for each.
+    const std::int64_t stretches = (rows + schedule.rows_at_once - 1) / schedule.rows_at_once;
+    schedule.rows_at_once = ((rows + stretches - 1) / stretches + tile_rows - 1) / tile_rows * tile_rows;
     for_each_panel(*call.pool, schedule, panels, rows,
                    [&](std::int64_t panel, std::int64_t first_row, std::int64_t count) { multiply_panel(product, panel, first_row, count); });
 }
@@ -229,10 +299,15 @@ static void run(const Call& call) noexcept {
 
 #if defined(TAILOR_ONCE)
 namespace tailor::ops::matmul_kernels {
-const cpu::PerIsa<Run> word_kernel = {{&base::word_kernel::run,
 #if defined(__x86_64__)
-                                       &avx2::word_kernel::run, &avx512::word_kernel::run
+const cpu::PerIsa<Run> word_kernel = {{&base::word_kernel::run<base::word_kernel::WordSteps>, &avx2::word_kernel::run<avx2::word_kernel::WordSteps>,
+                                       &avx512::word_kernel::run<avx512::word_kernel::WordSteps>, nullptr}};
+const cpu::PerIsa<Run> narrow_kernel = {{&base::word_kernel::run<base::word_kernel::ByteSteps>, &avx2::word_kernel::run<avx2::word_kernel::ByteSteps>, nullptr, nullptr}};
+const cpu::PerIsa<Run> scaled_kernel = {{&base::word_kernel::run<base::word_kernel::ScaledSteps>, &avx2::word_kernel::run<avx2::word_kernel::ScaledSteps>, nullptr, nullptr}};
+#else
+const cpu::PerIsa<Run> word_kernel = {{&base::word_kernel::run<base::word_kernel::WordSteps>, nullptr, nullptr, nullptr}};
+const cpu::PerIsa<Run> narrow_kernel = {{&base::word_kernel::run<base::word_kernel::ByteSteps>, nullptr, nullptr, nullptr}};
+const cpu::PerIsa<Run> scaled_kernel = {{&base::word_kernel::run<base::word_kernel::ScaledSteps>, nullptr, nullptr, nullptr}};
 #endif
-}};
 }  // namespace tailor::ops::matmul_kernels
 #endif

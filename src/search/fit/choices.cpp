@@ -43,14 +43,26 @@ Assignment original_assignment(const std::vector<Group>& groups) {
     return assignment;
 }
 
+// A stack of matrices is read as far as rows are sent to them; without ids (one matrix per head) all of it, as one tall matrix.
+static measure::Product product_of(const graph::Graph& g, const graph::Node& node, const core::Shape& w) {
+    const std::int64_t rows = g.node(node.inputs[0]).type.shape.rows();
+    if (w.rank() == 2) return {w[0], w[1], rows};
+    const graph::Value ids = node.inputs.size() > 2 ? node.inputs[2] : graph::absent;
+    if (ids == graph::absent) return {w[0] * w[1], w[2], rows};
+    const core::Shape& chosen = g.node(ids).type.shape;
+    return {w[1], w[2], chosen.rows(), w[0], chosen.width(), rows != chosen.rows()};
+}
+
 std::map<std::string, WeightUses> weight_uses(run::Session& session, std::int64_t prompt_tokens) {
     std::map<std::string, WeightUses> uses;
     for (const bool prompt : {false, true}) {
         const graph::Graph& g = session.plan(prompt ? prompt_tokens : 1, 1).graph();
         for (const graph::Node& node : g.nodes()) {
-            if (!node.op || node.op->name != "matmul" || !g.node(node.inputs[1]).is_constant()) continue;
-            WeightUses& use = uses[g.node(node.inputs[1]).name];
-            (prompt ? use.prompt_rows : use.decode_rows).push_back(g.node(node.inputs[0]).type.shape.rows());
+            if (!node.op || node.op->weight_input < 0) continue;
+            const graph::Node& weight = g.node(node.inputs[static_cast<std::size_t>(node.op->weight_input)]);
+            if (!weight.is_constant()) continue;
+            WeightUses& use = uses[weight.name];
+            (prompt ? use.prompt : use.decode).push_back(product_of(g, node, weight.type.shape));
         }
     }
     return uses;
@@ -61,11 +73,13 @@ namespace {
 // Evenly spaced rows of a weight: enough of them to know its error.
 core::Tensor sample_rows(const core::Tensor& weight) {
     const std::int64_t rows = weight.shape.rows(), width = weight.shape.width();
-    const std::int64_t wanted = std::clamp<std::int64_t>(sampled_values / std::max<std::int64_t>(width, 1), 1, rows);
-    if (wanted == rows) return weight;
-    core::Tensor sample = formats::make_tensor(*weight.format, {wanted, width});
-    for (std::int64_t i = 0; i < wanted; ++i)
-        std::memcpy(sample.row(i), weight.row(i * rows / wanted), static_cast<std::size_t>(sample.row_stride_bytes));
+    const std::int64_t matrices = weight.shape.rank() == 3 ? weight.shape[0] : 1, all = rows / matrices;
+    const std::int64_t wanted = std::clamp<std::int64_t>(sampled_values / std::max<std::int64_t>(width * matrices, 1), 1, all);
+    if (wanted == all) return weight;
+    // As many rows of each matrix of a stack, since each has its own importance.
+    core::Tensor sample = formats::make_tensor(*weight.format, weight.shape.rank() == 3 ? core::Shape{matrices, wanted, width} : core::Shape{wanted, width});
+    for (std::int64_t i = 0; i < matrices * wanted; ++i)
+        std::memcpy(sample.row(i), weight.row(i / wanted * all + i % wanted * all / wanted), static_cast<std::size_t>(sample.row_stride_bytes));
     return sample;
 }
 
@@ -82,9 +96,9 @@ std::vector<const formats::Format*> candidate_formats(const FitOptions& options)
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + tensor_alignment - 1) / tensor_alignment * tensor_alignment; }
 
-void add_times(FormatChoice& choice, const core::Shape& shape, const WeightUses& uses, std::uint64_t model_bytes, measure::CostModel& costs) {
-    for (const std::int64_t rows : uses.decode_rows) choice.decode_nanoseconds += costs.matmul_nanoseconds(*choice.format, shape[0], shape[1], rows, model_bytes);
-    for (const std::int64_t rows : uses.prompt_rows) choice.prompt_nanoseconds += costs.matmul_nanoseconds(*choice.format, shape[0], shape[1], rows, model_bytes);
+void add_times(FormatChoice& choice, const WeightUses& uses, std::uint64_t model_bytes, measure::CostModel& costs) {
+    for (const measure::Product& product : uses.decode) choice.decode_nanoseconds += costs.nanoseconds(*choice.format, product, model_bytes);
+    for (const measure::Product& product : uses.prompt) choice.prompt_nanoseconds += costs.nanoseconds(*choice.format, product, model_bytes);
 }
 
 }  // namespace
@@ -117,7 +131,7 @@ std::vector<Group> make_groups(const run::LanguageModel& model, run::Session& se
                 choice.divergence = 0;
             }
             const double share = static_cast<double>(choice.bytes) / static_cast<double>(std::max<std::uint64_t>(tensor.bytes, 1));
-            if (use != uses.end()) add_times(choice, tensor.shape, use->second, static_cast<std::uint64_t>(share * static_cast<double>(model.facts().weight_bytes)), costs);
+            if (use != uses.end()) add_times(choice, use->second, static_cast<std::uint64_t>(share * static_cast<double>(model.facts().weight_bytes)), costs);
             group.choices.push_back(choice);
         }
         std::stable_sort(group.choices.begin(), group.choices.end(), [](const FormatChoice& a, const FormatChoice& b) { return a.bytes < b.bytes; });

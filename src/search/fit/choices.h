@@ -47,9 +47,9 @@ struct Totals {
     double decode_nanoseconds = 0, prompt_nanoseconds = 0;
 };
 
-/// How the model uses a weight: the rows of x of every product, in a decode step and in a prompt.
+/// How the model uses a weight: every product with it, in a decode step and in a prompt.
 struct WeightUses {
-    std::vector<std::int64_t> decode_rows, prompt_rows;
+    std::vector<measure::Product> decode, prompt;
 };
 std::map<std::string, WeightUses> weight_uses(run::Session& session, std::int64_t prompt_tokens);
 

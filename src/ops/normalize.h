@@ -1,0 +1,47 @@
+// What the normalizing operators share: columns in groups (the whole row, or one head each), and the weights of a group.
+#pragma once
+#include "ops/support.h"
+
+namespace tailor::ops {
+
+/// Width of the groups that are normalized by themselves: attribute "group", or the whole row.
+inline std::int64_t norm_group(const Attributes& attributes, std::int64_t width) {
+    const std::int64_t group = attributes.integer("group", 0);
+    return group > 0 ? group : width;
+}
+
+/// Input 0 is f32; inputs 1 to `last` are absent or hold one value per column of a group, or of the row.
+inline TensorType norm_shape(const NodeView& node, std::size_t last) {
+    require_f32(node, 0);
+    const std::int64_t width = node.inputs[0].shape.width(), group = norm_group(node.attributes, width);
+    require(width % group == 0, core::format("{} columns are no whole number of groups of {}", width, group), node);
+    for (std::size_t i = 1; i <= last; ++i)
+        if (node.input(i)) {
+            require_f32(node, i);
+            const std::int64_t values = node.inputs[i].shape.elements();
+            require(values == group || values == width, core::format("a norm of groups of {} in {} columns cannot use {} weights", group, width, values), node);
+        }
+    return node.inputs[0];
+}
+
+/// Columns from one group's weights to the next's: 0 if all groups share them.
+inline std::int64_t norm_weight_step(const core::Tensor& weight, std::int64_t width, std::int64_t group) {
+    return weight.shape.elements() == width ? group : 0;
+}
+
+/// Cases of one to `inputs` inputs: whole rows, groups that share weights, groups with weights of their own.
+inline std::vector<Case> norm_cases(std::size_t inputs) {
+    std::vector<Case> list;
+    using Widths = std::array<std::int64_t, 3>;  // columns, group, weights
+    for (const auto& [width, group, weights] : {Widths{1, 1, 1}, {7, 7, 7}, {64, 64, 64}, {100, 100, 100}, {2048, 2048, 2048},  // whole rows
+                                                {96, 24, 24}, {33, 11, 11}, {96, 24, 96}})
+        for (const std::int64_t rows : {1, 3, 130})
+            for (std::size_t given = 1; given <= inputs; ++given) {
+                std::vector<TensorType> types{f32({rows, width})};
+                for (std::size_t i = 1; i < given; ++i) types.push_back(f32({weights}));
+                list.push_back({.inputs = types, .attributes = {{"epsilon", 1e-5}, {"group", group}}});
+            }
+    return list;
+}
+
+}  // namespace tailor::ops

@@ -1,0 +1,138 @@
+// See conversation.h.
+#include "run/conversation.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace tailor::run {
+
+using core::ErrorKind;
+using core::Json;
+
+Conversation::Conversation(Session& session, const text::ChatTemplate& form, GenerateOptions options)
+    : session_(session), form_(form), options_(std::move(options)) {
+    for (std::string& stop : form_.stop()) options_.stop.push_back(std::move(stop));
+    session_.reset();
+}
+
+static bool has_role(const Json& message, std::string_view role) { return message.at("role").string() == role; }
+
+void Conversation::set_messages(const Json& messages) {
+    if (!messages.is_array()) core::fail(ErrorKind::usage, "a conversation is an array of messages");
+    for (const Json& message : messages.items()) {
+        const Json* const role = message.find("role");
+        if (!role || !role->is_string()) core::fail(ErrorKind::usage, "a message of the conversation has no role");
+    }
+    messages_ = messages.items();
+    left_out_ = 0;
+}
+
+void Conversation::set_system(const std::string& text) {
+    messages_.erase(std::remove_if(messages_.begin(), messages_.end(), [](const Json& m) { return has_role(m, "system"); }), messages_.end());
+    if (!text.empty()) messages_.insert(messages_.begin(), Json().set("role", "system").set("content", text));
+}
+
+void Conversation::add_user(const std::string& text) { messages_.push_back(Json().set("role", "user").set("content", text)); }
+
+bool Conversation::undo() {
+    const auto last = std::find_if(messages_.rbegin(), messages_.rend(), [](const Json& m) { return has_role(m, "user"); });
+    if (last == messages_.rend()) return false;
+    messages_.erase(last.base() - 1, messages_.end());
+    left_out_ = 0;
+    return true;
+}
+
+bool Conversation::take_back_answer() {
+    if (messages_.empty() || !has_role(messages_.back(), "assistant")) return false;
+    messages_.pop_back();
+    return true;
+}
+
+void Conversation::clear() {
+    messages_.erase(std::remove_if(messages_.begin(), messages_.end(), [](const Json& m) { return !has_role(m, "system"); }), messages_.end());
+    left_out_ = 0;
+}
+
+text::ChatRequest Conversation::request() const {
+    text::ChatRequest request;
+    request.variables = variables_;
+    std::size_t skipped = 0;
+    Json::Array shown;
+    for (const Json& message : messages_)
+        if (has_role(message, "system") || skipped++ >= left_out_) shown.push_back(message);
+    request.messages = Json(std::move(shown));
+    return request;
+}
+
+/// Leaves out the oldest exchange, up to the next user message; false if the last user message is the oldest.
+bool Conversation::leave_out_oldest() {
+    std::vector<bool> is_user;
+    for (const Json& message : messages_)
+        if (!has_role(message, "system")) is_user.push_back(has_role(message, "user"));
+    for (std::size_t i = left_out_ + 1; i < is_user.size(); ++i)
+        if (is_user[i]) {
+            left_out_ = i;
+            return true;
+        }
+    return false;
+}
+
+// Tokens of as many messages as leave room for an answer: a quarter of the context, or what is asked for if that is less.
+std::vector<text::TokenId> Conversation::fitting_prompt() {
+    const std::int64_t context = session_.context(), quarter = std::max<std::int64_t>(1, context / 4);
+    const std::int64_t room = options_.most_tokens < 0 ? quarter : std::clamp<std::int64_t>(options_.most_tokens, 1, quarter);
+    while (true) {
+        std::vector<text::TokenId> ids = form_.prompt(session_.model().tokenizer(), request()).ids;
+        if (ids.empty()) core::fail(ErrorKind::usage, "the conversation has no tokens");
+        if (static_cast<std::int64_t>(ids.size()) + room <= context) return ids;
+        if (leave_out_oldest()) continue;
+        if (static_cast<std::int64_t>(ids.size()) < context) return ids;
+        core::fail(ErrorKind::usage, "the last message makes a prompt of {} tokens, but the context has {}; ask for a larger one with -c", ids.size(),
+                   context);
+    }
+}
+
+static std::string trimmed(const std::string& text) {
+    const std::size_t begin = text.find_first_not_of(" \t\r\n");
+    return begin == std::string::npos ? std::string() : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+Answer Conversation::answer(const std::function<void(std::string_view)>& stream) {
+    const std::vector<text::TokenId> prompt = fitting_prompt();
+    // The last token is evaluated in any case: its logits are needed.
+    std::size_t same = 0;
+    while (same + 1 < prompt.size() && same < evaluated_.size() && evaluated_[same] == prompt[same]) ++same;
+    same = static_cast<std::size_t>(session_.keep(static_cast<std::int64_t>(same)));
+    evaluated_ = prompt;
+
+    Answer answer;
+    answer.prompt_tokens = static_cast<std::int64_t>(prompt.size());
+    answer.reused_tokens = static_cast<std::int64_t>(same);
+    GenerateOptions options = options_;
+    options.sampler.seed += answers_++;  // so that another answer to the same question is another answer
+    std::string written;
+    try {
+        Generated generated =
+            generate(session_, {prompt.begin() + static_cast<std::ptrdiff_t>(same), prompt.end()}, options, [&](std::string_view piece) {
+                written += piece;
+                if (stream) stream(piece);
+            });
+        evaluated_.insert(evaluated_.end(), generated.ids.begin(), generated.ids.end());
+        answer.stop_reason = generated.stop_reason;
+        answer.answer_tokens = static_cast<std::int64_t>(generated.ids.size());
+        answer.prompt_seconds = generated.prompt_seconds, answer.decode_seconds = generated.decode_seconds;
+    } catch (const core::Error& error) {
+        // Which tokens were written is not known; the prompt's are.
+        evaluated_.resize(static_cast<std::size_t>(session_.keep(std::min<std::int64_t>(session_.past(), answer.prompt_tokens))));
+        if (error.kind() != ErrorKind::interrupted) throw;
+        answer.stop_reason = "interrupted";
+    }
+    evaluated_.resize(std::min(evaluated_.size(), static_cast<std::size_t>(session_.past())));
+    answer.text = trimmed(written);
+    if (answer.stop_reason == "interrupted" && answer.text.empty()) undo();
+    else messages_.push_back(Json().set("role", "assistant").set("content", answer.text));
+    return answer;
+}
+
+}  // namespace tailor::run

@@ -1,0 +1,455 @@
+// JSON Schema (draft 2020-12, and what older drafts share with it) to rules; see grammar.h.
+//
+// Everything that is written is valid under the schema, but not everything valid can be written: members come in the order of
+// `properties`, unknown members only if additionalProperties is written out, and no white space beyond what people use. A keyword that
+// constrains and is not known is an error, since to leave it out would be to break the promise.
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "text/grammar/grammar.h"
+#include "text/grammar/json_text.h"
+#include "text/grammar/numbers.h"
+
+namespace tailor::text::grammar {
+namespace {
+
+using core::ErrorKind;
+using core::fail;
+using core::Json;
+
+constexpr std::string_view annotations[] = {"title", "description", "default", "examples", "example", "$schema", "$id", "id", "$comment", "deprecated",
+                                            "readOnly", "writeOnly", "$defs", "definitions", "contentMediaType", "contentEncoding", "$anchor"};
+constexpr std::string_view known[] = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems",
+                                      "maxItems", "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+                                      "uniqueItems", "minProperties"};
+constexpr std::string_view all_types[] = {"object", "array", "string", "integer", "number", "boolean", "null"};
+// Members of one object; a schema with more would need the square of their number in rules.
+constexpr std::size_t most_members = 300;
+constexpr int most_depth = 100;
+
+template <class List>
+bool is_in(const List& list, std::string_view word) { return std::find(std::begin(list), std::end(list), word) != std::end(list); }
+
+Expression white_space() { return reference("white-space"); }
+Expression comma() { return sequence({literal(","), white_space()}); }
+Expression quoted(Expression inside) { return sequence({literal("\""), std::move(inside), literal("\"")}); }
+
+class Compiler {
+  public:
+    explicit Compiler(const Json& root) : root_(root) {
+        rules_.define("white-space", choice({sequence({}), literal(" "), sequence({literal("\n"), repeat(literal(" "), 0, 20)})}));
+        rules_.define("value", choice({reference("object"), reference("array"), reference("string"), any_number(), literal("true"), literal("false"), literal("null")}));
+        rules_.define("string", quoted(repeat(string_character(), 0, -1)));
+        rules_.define("object", members({}, {}, &any_, "#"));
+        rules_.define("array", list({}, &any_, 0, -1, "#"));
+    }
+    Rules compile(const char* rule = nullptr) {
+        rules_.define("root", rule ? reference(rule) : value(root_, "#", 0));
+        return rules_.finish("root");
+    }
+
+  private:
+    static std::string within(const std::string& where, std::string_view key) { return where + "/" + std::string(key); }
+
+    void check_keywords(const Json& schema, const std::string& where) const {
+        for (const auto& [key, v] : schema.members())
+            if (!is_in(annotations, key) && !is_in(known, key)) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword '{}' is not supported", where, key);
+        if (const Json* unique = schema.find("uniqueItems"); unique && unique->boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'uniqueItems' is not supported", where);
+        if (const Json* multiple = schema.find("multipleOf"); multiple && multiple->number() != 1)
+            fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'multipleOf' is only supported for 1", where);
+    }
+
+    // A schema of one reference, or of anything.
+    const Json& resolve(const std::string& pointer, const std::string& where) const {
+        if (pointer.empty() || pointer[0] != '#') fail(ErrorKind::unsupported, "JSON Schema, {}: the reference '{}' leaves the schema", where, pointer);
+        const Json* at = &root_;
+        std::size_t begin = pointer.size() > 1 ? 2 : 1;
+        if (pointer.size() > 1 && pointer[1] != '/') fail(ErrorKind::unsupported, "JSON Schema, {}: references to anchors such as '{}' are not supported", where, pointer);
+        while (begin < pointer.size() + (pointer.size() > 1) && begin > 1) {
+            const std::size_t end = std::min(pointer.size(), pointer.find('/', begin));
+            std::string key = pointer.substr(begin, end - begin);
+            for (const auto& [code, c] : {std::pair<std::string_view, char>{"~1", '/'}, {"~0", '~'}})
+                for (std::size_t p; (p = key.find(code)) != std::string::npos;) key.replace(p, 2, 1, c);
+            const Json* next = at->find(key);
+            if (!next && at->is_array() && !key.empty() && key.find_first_not_of("0123456789") == std::string::npos && key.size() < 9 &&
+                static_cast<std::size_t>(std::stoul(key)) < at->items().size())
+                next = &at->items()[std::stoul(key)];
+            if (!next) fail(ErrorKind::format, "JSON Schema, {}: there is nothing at '{}'", where, pointer);
+            at = next;
+            begin = end + 1;
+        }
+        return *at;
+    }
+
+    Expression by_reference(const std::string& pointer, const std::string& where) {
+        const std::string name = "schema " + pointer;
+        if (!rules_.has(name) && !entered_.contains(name)) {
+            entered_.insert(name);
+            rules_.define(name, value(resolve(pointer, where), pointer, 0));
+        }
+        return reference(name);
+    }
+
+    Expression value(const Json& schema, const std::string& where, int depth) {
+        if (depth > most_depth) fail(ErrorKind::unsupported, "JSON Schema, {}: schemas are nested too deeply", where);
+        if (!schema.is_object()) return of_boolean(schema, where);
+        check_keywords(schema, where);
+        if (const Json* v = schema.find("const")) return one_of({*v}, schema, where);
+        if (const Json* v = schema.find("enum")) return one_of(v->items(), schema, where);
+        if (const Json* v = schema.find("$ref")) {
+            if (only_annotations_beside(schema, "$ref")) return by_reference(v->string(), where);
+            return value(merged(without(schema, "$ref"), resolve(v->string(), where), where), where, depth + 1);
+        }
+        if (const Json* v = schema.find("allOf")) {
+            Json all = without(schema, "allOf");
+            for (const Json& part : v->items()) all = merged(all, part, where);
+            return value(all, where, depth + 1);
+        }
+        for (const char* const keyword : {"anyOf", "oneOf"})
+            if (const Json* v = schema.find(keyword)) return any_of(schema, v->items(), keyword, where, depth);
+        std::vector<Expression> parts;
+        for (const std::string& type : types_of(schema, where)) parts.push_back(of_type(schema, type, where, depth));
+        return parts.size() == 1 ? parts[0] : choice(std::move(parts));
+    }
+
+    Expression of_boolean(const Json& schema, const std::string& where) const {
+        if (schema.is_null() || schema.is_number() || schema.is_string() || schema.is_array()) fail(ErrorKind::format, "JSON Schema, {}: a schema is an object, true or false", where);
+        if (!schema.boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: nothing is valid under 'false'", where);
+        return reference("value");
+    }
+
+    static bool only_annotations_beside(const Json& schema, std::string_view keyword) {
+        return std::all_of(schema.members().begin(), schema.members().end(), [&](const auto& m) { return m.first == keyword || is_in(annotations, m.first); });
+    }
+    static Json without(const Json& schema, std::string_view keyword) {
+        Json rest{Json::Object{}};
+        for (const auto& [key, v] : schema.members())
+            if (key != keyword) rest.set(key, v);
+        return rest;
+    }
+
+    // What both ask for, as one schema.
+    Json merged(Json a, const Json& b, const std::string& where) const {
+        if (!b.is_object()) return b.boolean() ? a : (of_boolean(b, where), a);
+        if (const Json* ref = b.find("$ref")) return merged(std::move(a), merged(without(b, "$ref"), resolve(ref->string(), where), where), where);
+        if (const Json* all = b.find("allOf")) {
+            a = merged(std::move(a), without(b, "allOf"), where);
+            for (const Json& part : all->items()) a = merged(std::move(a), part, where);
+            return a;
+        }
+        for (const auto& [key, v] : b.members()) {
+            const Json* const own = a.find(key);
+            if (!own || is_in(annotations, key)) {
+                a.set(key, v);
+            } else if (key == "properties") {
+                Json all = *own;
+                for (const auto& [name, property] : v.members()) {
+                    const Json* const other = all.find(name);
+                    Json both = property;
+                    if (other) both = Json().set("allOf", Json::Array{*other, property});
+                    all.set(name, both);
+                }
+                a.set(key, all);
+            } else if (key == "required") {
+                Json all = *own;
+                for (const Json& name : v.items()) all.add(name);
+                a.set(key, all);
+            } else if (own->text(-1) != v.text(-1)) {
+                fail(ErrorKind::unsupported, "JSON Schema, {}: two different '{}' that must both hold are not supported", where, key);
+            }
+        }
+        return a;
+    }
+
+    Expression any_of(const Json& schema, const Json::Array& options, const char* keyword, const std::string& where, int depth) {
+        const Json rest = without(schema, keyword);
+        const bool alone = only_annotations_beside(schema, keyword);
+        std::vector<Expression> parts;
+        std::set<std::string> types;
+        for (std::size_t i = 0; i < options.size(); ++i) {
+            const std::string place = within(within(where, keyword), std::to_string(i));
+            const Json option = alone ? options[i] : merged(rest, options[i], place);
+            if (std::string_view(keyword) == "oneOf") require_distinct(option, i, options, types, place);
+            parts.push_back(value(option, place, depth + 1));
+        }
+        if (parts.empty()) fail(ErrorKind::format, "JSON Schema, {}: '{}' has no alternatives", where, keyword);
+        return choice(std::move(parts));
+    }
+
+    // Of oneOf exactly one may hold: alternatives must differ in type, or in the constants of a property that all require.
+    void require_distinct(const Json& option, std::size_t i, const Json::Array& options, std::set<std::string>& types, const std::string& where) const {
+        const Json& schema = followed(option, where);
+        bool clash = !schema.is_object();
+        if (!clash && (schema.find("const") || schema.find("enum"))) {
+            const Json::Array values = schema.find("const") ? Json::Array{*schema.find("const")} : schema.find("enum")->items();
+            for (const Json& v : values) clash = clash || !types.insert("value " + v.text(-1)).second;
+            for (const std::string_view type : all_types) clash = clash || types.contains(std::string(type));
+        } else if (!clash) {
+            for (const std::string& type : types_of(schema, where)) {
+                const bool overlaps = types.contains(type) || (type == "integer" && types.contains("number")) || (type == "number" && types.contains("integer")) ||
+                                      (!types.empty() && types.begin()->starts_with("value"));
+                clash = clash || (overlaps && !(type == "object" && told_apart(options, where)));
+                types.insert(type);
+            }
+        }
+        if (clash && i > 0) fail(ErrorKind::unsupported, "JSON Schema, {}: alternatives of 'oneOf' that may hold together are not supported; use anyOf", where);
+    }
+    bool told_apart(const Json::Array& options, const std::string& where) const {
+        const Json& first = followed(options[0], where);
+        const Json* const properties = first.is_object() ? first.find("properties") : nullptr;
+        if (!properties) return false;
+        for (const auto& [name, schema] : properties->members()) {
+            std::set<std::string> constants;
+            const bool apart = std::all_of(options.begin(), options.end(), [&](const Json& o) {
+                const Json& option = followed(o, where);
+                const Json* const all = option.find("properties");
+                const Json* const own = all ? all->find(name) : nullptr;
+                const Json* const required = option.find("required");
+                const bool needed = required && std::any_of(required->items().begin(), required->items().end(), [&](const Json& r) { return r.is_string() && r.string() == name; });
+                const Json* const constant = own ? own->find("const") : nullptr;
+                return needed && constant && constants.insert(constant->text(-1)).second;
+            });
+            if (apart) return true;
+        }
+        return false;
+    }
+    const Json& followed(const Json& schema, const std::string& where) const {
+        const Json* at = &schema;
+        for (int i = 0; i < most_depth && at->find("$ref"); ++i) at = &resolve(at->find("$ref")->string(), where);
+        return *at;
+    }
+
+    std::vector<std::string> types_of(const Json& schema, const std::string& where) const {
+        std::vector<std::string> types;
+        const Json* const type = schema.find("type");
+        if (type && type->is_array())
+            for (const Json& t : type->items()) types.push_back(t.string());
+        else if (type) types.push_back(type->string());
+        else if (schema.find("properties") || schema.find("required") || schema.find("additionalProperties") || schema.find("minProperties")) types = {"object"};
+        else if (schema.find("items") || schema.find("prefixItems") || schema.find("minItems") || schema.find("maxItems")) types = {"array"};
+        else if (schema.find("pattern") || schema.find("minLength") || schema.find("maxLength") || schema.find("format")) types = {"string"};
+        else if (schema.find("minimum") || schema.find("maximum") || schema.find("exclusiveMinimum") || schema.find("exclusiveMaximum")) types = {"number"};
+        else types = {"object", "array", "string", "number", "boolean", "null"};
+        for (const std::string& t : types)
+            if (!is_in(all_types, t)) fail(ErrorKind::format, "JSON Schema, {}: '{}' is no type", where, t);
+        return types;
+    }
+
+    static bool has_type(const Json& v, std::string_view type) {
+        if (type == "object") return v.is_object();
+        if (type == "array") return v.is_array();
+        if (type == "string") return v.is_string();
+        if (type == "null") return v.is_null();
+        if (type == "integer") return v.is_integer();
+        if (type == "number") return v.is_number();
+        return !v.is_object() && !v.is_array() && !v.is_string() && !v.is_null() && !v.is_number();
+    }
+
+    Expression one_of(const Json::Array& values, const Json& schema, const std::string& where) const {
+        std::vector<Expression> parts;
+        for (const auto& [key, v] : schema.members())
+            if (key != "enum" && key != "const" && key != "type" && !is_in(annotations, key))
+                fail(ErrorKind::unsupported, "JSON Schema, {}: '{}' beside a list of values is not supported", where, key);
+        const std::vector<std::string> types = schema.find("type") ? types_of(schema, where) : std::vector<std::string>{};
+        for (const Json& v : values)
+            if (types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& t) { return has_type(v, t); })) parts.push_back(literal(v.text(-1)));
+        if (parts.empty()) fail(ErrorKind::format, "JSON Schema, {}: none of the values can be", where);
+        return choice(std::move(parts));
+    }
+
+    Expression of_type(const Json& schema, std::string_view type, const std::string& where, int depth) {
+        if (type == "null") return literal("null");
+        if (type == "boolean") return choice({literal("true"), literal("false")});
+        if (type == "string") return of_string(schema, where);
+        if (type == "object") return of_object(schema, where, depth);
+        if (type == "array") return of_array(schema, where, depth);
+        const auto bound = [&](const char* inclusive, const char* exclusive, bool lower) {
+            std::optional<Bound> result;
+            if (const Json* v = schema.find(inclusive)) result = Bound{v->number(), false};
+            if (const Json* v = schema.find(exclusive))
+                if (!result || (lower ? v->number() >= result->value : v->number() <= result->value)) result = Bound{v->number(), true};
+            return result;
+        };
+        const std::optional<Bound> least = bound("minimum", "exclusiveMinimum", true), most = bound("maximum", "exclusiveMaximum", false);
+        if (type == "integer" || schema.find("multipleOf")) return integers_between(least, most, "JSON Schema, " + where);
+        return least || most ? numbers_between(least, most, "JSON Schema, " + where) : any_number();
+    }
+
+    std::int64_t count(const Json& schema, const char* keyword, std::int64_t fallback, const std::string& where) const {
+        const Json* const v = schema.find(keyword);
+        if (!v) return fallback;
+        if (!v->is_number() || v->number() < 0 || v->number() != static_cast<double>(static_cast<std::int64_t>(v->number())))
+            fail(ErrorKind::format, "JSON Schema, {}: '{}' must be a whole number that is not negative", where, keyword);
+        return static_cast<std::int64_t>(v->number());
+    }
+
+    Expression of_string(const Json& schema, const std::string& where) {
+        const Json *const pattern = schema.find("pattern"), *const format = schema.find("format");
+        const bool lengths = schema.find("minLength") || schema.find("maxLength");
+        if ((pattern != nullptr) + (format != nullptr) + lengths > 1) fail(ErrorKind::unsupported, "JSON Schema, {}: of pattern, format and lengths only one is supported at a time", where);
+        if (pattern) return quoted(string_matching(pattern->string(), "JSON Schema, " + where));
+        if (format) return quoted(of_format(format->string(), where));
+        if (!lengths) return reference("string");
+        const std::int64_t least = count(schema, "minLength", 0, where), most = count(schema, "maxLength", -1, where);
+        if (most >= 0 && most < least) fail(ErrorKind::format, "JSON Schema, {}: maxLength is below minLength", where);
+        return quoted(repeat(string_character(), least, most));
+    }
+
+    Expression of_format(std::string_view format, const std::string& where) const {
+        const std::string date = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])", time = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
+        const std::string byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+        const std::pair<std::string_view, std::string> patterns[] = {
+            {"date", "^" + date + "$"},
+            {"time", "^" + time + "$"},
+            {"date-time", "^" + date + "T" + time + "$"},
+            {"uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
+            {"ipv4", "^" + byte + "\\." + byte + "\\." + byte + "\\." + byte + "$"},
+            {"email", "^[a-z0-9]+([._-][a-z0-9]+)*@[a-z0-9]+(\\.[a-z0-9]+)*\\.[a-z]{2,10}$"},
+        };
+        for (const auto& [name, pattern] : patterns)
+            if (name == format) return string_matching(pattern, where);
+        fail(ErrorKind::unsupported, "JSON Schema, {}: the format '{}' is not supported; there are date, time, date-time, uuid, ipv4 and email", where, format);
+    }
+
+    // ---- Arrays ----
+
+    Expression of_array(const Json& schema, const std::string& where, int depth) {
+        std::vector<Expression> first;
+        const Json* items = schema.find("items");
+        const Json* prefix = schema.find("prefixItems");
+        if (items && items->is_array()) prefix = items, items = nullptr;  // as drafts before 2020 spell it
+        if (prefix)
+            for (std::size_t i = 0; i < prefix->items().size(); ++i) first.push_back(value(prefix->items()[i], within(within(where, "prefixItems"), std::to_string(i)), depth + 1));
+        const bool closed = items && !items->is_object() && !items->boolean();
+        const std::int64_t least = count(schema, "minItems", 0, where);
+        std::int64_t most = count(schema, "maxItems", -1, where);
+        if (closed) most = most < 0 ? static_cast<std::int64_t>(first.size()) : std::min<std::int64_t>(most, static_cast<std::int64_t>(first.size()));
+        if (most >= 0 && most < least) fail(ErrorKind::format, "JSON Schema, {}: no array can have between {} and {} items", where, least, most);
+        const Expression rest = items && !closed ? value(*items, within(where, "items"), depth + 1) : reference("value");
+        return list(first, &rest, least, most, where);
+    }
+
+    Expression list(const std::vector<Expression>& first, const Expression* rest, std::int64_t least, std::int64_t most, const std::string& where) {
+        if (first.size() > most_members) fail(ErrorKind::unsupported, "JSON Schema, {}: more than {} first items are not supported", where, most_members);
+        const auto known_items = static_cast<std::int64_t>(first.size());
+        // What follows when i items stand, from the last to the first.
+        const std::int64_t named = most < 0 ? known_items : std::min(known_items, most), unnamed_most = most < 0 ? -1 : most - named;
+        Expression tail = repeat(sequence({comma(), *rest}), std::max<std::int64_t>(0, least - std::max<std::int64_t>(1, named)), unnamed_most < 0 ? -1 : named ? unnamed_most : std::max<std::int64_t>(0, unnamed_most - 1));
+        for (std::int64_t i = named - 1; i >= 1; --i) {
+            Expression next = sequence({comma(), first[static_cast<std::size_t>(i)], std::move(tail)});
+            tail = i >= least ? optional(std::move(next)) : std::move(next);
+        }
+        const Expression head = named ? first[0] : *rest;
+        Expression inside = sequence({white_space(), head, std::move(tail), white_space()});
+        if (most == 0) return literal("[]");
+        return least > 0 ? sequence({literal("["), std::move(inside), literal("]")}) : choice({literal("[]"), sequence({literal("["), std::move(inside), literal("]")})});
+    }
+
+    // ---- Objects ----
+
+    struct Member {
+        std::string name;
+        Expression pair;
+        bool required = false;
+    };
+
+    Expression of_object(const Json& schema, const std::string& where, int depth) {
+        std::vector<Member> list;
+        const auto add = [&](const std::string& name, const Json& property) {
+            const std::string place = within(within(where, "properties"), name);
+            list.push_back({name, sequence({literal(Json(name).text(-1)), literal(":"), white_space(), value(property, place, depth + 1)})});
+        };
+        if (const Json* properties = schema.find("properties"))
+            for (const auto& [name, property] : properties->members()) add(name, property);
+        const Json* const required = schema.find("required");
+        for (std::size_t i = 0; required && i < required->items().size(); ++i) {
+            const std::string& name = required->items()[i].string();
+            auto it = std::find_if(list.begin(), list.end(), [&](const Member& m) { return m.name == name; });
+            if (it == list.end()) add(name, Json(true)), it = list.end() - 1;
+            it->required = true;
+        }
+        // One member at least can be had by requiring the first; more than that cannot.
+        if (const std::int64_t least = count(schema, "minProperties", 0, where); least > 0) {
+            const auto fixed = std::count_if(list.begin(), list.end(), [](const Member& m) { return m.required; });
+            if (fixed < least) fail(ErrorKind::unsupported, "JSON Schema, {}: 'minProperties' above the number of required members is not supported", where);
+        }
+        if (list.size() > most_members) fail(ErrorKind::unsupported, "JSON Schema, {}: objects of more than {} members are not supported", where, most_members);
+        std::vector<std::string> names;
+        for (const Member& m : list) names.push_back(m.name);
+        const Json* const additional = schema.find("additionalProperties");
+        const bool open = additional ? additional->is_object() || additional->boolean() : list.empty();
+        if (!open) return members(list, names, nullptr, where);
+        const Expression other = additional && additional->is_object() ? value(*additional, within(where, "additionalProperties"), depth + 1) : reference("value");
+        return members(list, names, &other, where);
+    }
+
+    // The rest of an object's text behind member i, where something stands before it or not.
+    Expression members_from(const std::vector<Member>& list, std::size_t i, bool started, const std::string& prefix, const Expression& others) {
+        const auto place = [&](std::size_t k, bool s) { return prefix + std::to_string(k) + (s ? "s" : ""); };
+        std::vector<Expression> parts;
+        std::size_t k = i;
+        for (; k < list.size(); ++k) {
+            parts.push_back(sequence({started ? comma() : sequence({}), list[k].pair, reference(place(k + 1, true))}));
+            if (list[k].required) break;
+        }
+        if (k == list.size()) parts.push_back(started ? repeat(sequence({comma(), others}), 0, others.parts.empty() ? 0 : -1)
+                                              : others.parts.empty() ? sequence({}) : optional(sequence({others, repeat(sequence({comma(), others}), 0, -1)})));
+        return choice(std::move(parts));
+    }
+
+    Expression members(const std::vector<Member>& list, const std::vector<std::string>& names, const Expression* other, const std::string&) {
+        const std::string prefix = "object " + std::to_string(objects_++) + " ";
+        Expression others;  // one unnamed member
+        if (other) others = sequence({literal("\""), other_name(names, 0), literal(":"), white_space(), *other});
+        for (std::size_t i = 1; i <= list.size(); ++i) rules_.define(prefix + std::to_string(i) + "s", members_from(list, i, true, prefix, others));
+        const Expression all = members_from(list, 0, false, prefix, others);
+        const bool may_be_empty = std::none_of(list.begin(), list.end(), [](const Member& m) { return m.required; });
+        const Expression filled = sequence({literal("{"), white_space(), all, white_space(), literal("}")});
+        return may_be_empty ? choice({literal("{}"), filled}) : filled;
+    }
+
+    // A name that is none of `names`, whose first `depth` bytes are written, with the quote that ends it. Without escapes, so that no
+    // name can hide in one.
+    Expression other_name(const std::vector<std::string>& names, std::size_t depth) {
+        std::set<std::string> next;
+        bool complete = false;
+        for (const std::string& name : names) {
+            if (name.size() == depth) complete = true;
+            if (name.size() <= depth) continue;
+            const auto lead = static_cast<unsigned char>(name[depth]);
+            next.insert(name.substr(depth, lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2));
+        }
+        std::vector<Expression> parts;
+        if (!complete) parts.push_back(literal("\""));
+        std::vector<Range> used;
+        for (const std::string& c : next) {
+            std::vector<std::string> below;
+            for (const std::string& name : names)
+                if (name.compare(depth, c.size(), c) == 0) below.push_back(name);
+            char32_t code = static_cast<unsigned char>(c[0]);
+            if (c.size() > 1) {
+                code &= 0x7Fu >> c.size();
+                for (std::size_t i = 1; i < c.size(); ++i) code = code << 6 | (static_cast<unsigned char>(c[i]) & 0x3F);
+            }
+            used.emplace_back(code, code);
+            if (code >= 0x20 && code != '"' && code != '\\' && code != 0x7F) parts.push_back(sequence({literal(c), other_name(below, depth + c.size())}));
+        }
+        parts.push_back(sequence({plain_characters(used), repeat(plain_characters(), 0, -1), literal("\"")}));
+        return choice(std::move(parts));
+    }
+
+    const Json& root_;
+    const Expression any_ = reference("value");
+    RuleBuilder rules_;
+    std::set<std::string> entered_;
+    std::size_t objects_ = 0;
+};
+
+}  // namespace
+
+Rules from_json_schema(const Json& schema) { return Compiler(schema).compile(); }
+Rules any_json() { return Compiler(Json(true)).compile("value"); }
+Rules any_json_object() { return Compiler(Json(true)).compile("object"); }
+
+}  // namespace tailor::text::grammar

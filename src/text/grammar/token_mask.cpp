@@ -1,0 +1,152 @@
+// The walk of the token tree beside the automaton; see token_mask.h.
+#include "text/grammar/token_mask.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace tailor::text::grammar {
+
+// States that are remembered with their transitions (1 KB each), and masks of whole states (4 KB per 32,000 tokens): JSON needs tens;
+// a grammar that counts would need a new one at every step.
+constexpr std::size_t most_states = 50'000, most_masks = 1'000, most_distances = 64;
+constexpr std::int32_t out_of_reach = 1 << 30;
+
+TokenTree::TokenTree(const Tokenizer& tokenizer) : vocabulary_(tokenizer.size()) {
+    std::vector<std::pair<std::string, TokenId>> spelled;
+    for (TokenId id = 0; id < vocabulary_; ++id)
+        if (std::string piece = tokenizer.piece(id); !piece.empty() && !tokenizer.ends_generation(id)) spelled.emplace_back(std::move(piece), id);
+    std::sort(spelled.begin(), spelled.end());
+    std::vector<std::int32_t> open;  // the path to the current node
+    std::string_view path;
+    const auto close = [&](std::size_t depth) {
+        for (; open.size() > depth; open.pop_back()) nodes_[static_cast<std::size_t>(open.back())].behind = static_cast<std::int32_t>(nodes_.size());
+    };
+    for (const auto& [piece, id] : spelled) {
+        std::size_t common = 0;
+        while (common < std::min(path.size(), piece.size()) && path[common] == piece[common]) ++common;
+        if (common < piece.size()) close(common);
+        for (std::size_t d = common; d < piece.size(); ++d) {
+            open.push_back(static_cast<std::int32_t>(nodes_.size()));
+            nodes_.push_back({static_cast<std::uint8_t>(piece[d]), static_cast<std::int32_t>(d), 0, static_cast<std::int32_t>(tokens_.size()), static_cast<std::int32_t>(tokens_.size())});
+        }
+        tokens_.push_back(id);
+        nodes_[static_cast<std::size_t>(open.back())].end = static_cast<std::int32_t>(tokens_.size());
+        path = piece;
+        longest_ = std::max(longest_, static_cast<std::int32_t>(piece.size()));
+    }
+    close(0);
+}
+
+TokenMask::TokenMask(Rules rules, const Tokenizer& tokenizer)
+    : tokenizer_(&tokenizer), tree_(tokenizer), automaton_(std::move(rules)), state_(automaton_.start()), path_(static_cast<std::size_t>(tree_.longest()) + 1) {
+    for (TokenId id = 0; id < tokenizer.size(); ++id)
+        if (tokenizer.ends_generation(id)) end_ids_.push_back(id);
+    result_.resize(static_cast<std::size_t>((tree_.vocabulary() + 63) / 64));
+}
+
+void TokenMask::add(const TokenTree::Node& node, Bits& bits) const {
+    for (const TokenId id : tree_.tokens(node)) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
+}
+
+// visit(node, index, state) for every node of [begin, end) that is reached from `from` at `depth`; it returns whether to go below.
+template <class Visit>
+void TokenMask::walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit) {
+    path_[static_cast<std::size_t>(depth)] = from;
+    for (std::int32_t i = begin; i < end;) {
+        const TokenTree::Node& node = tree_.nodes()[static_cast<std::size_t>(i)];
+        const StateId state = automaton_.step(path_[static_cast<std::size_t>(node.depth)], node.byte);
+        if (state == Automaton::dead || !visit(node, i, state)) {
+            i = node.behind;
+            continue;
+        }
+        path_[static_cast<std::size_t>(node.depth) + 1] = state;
+        ++i;
+    }
+}
+
+const TokenMask::Local& TokenMask::local(std::int32_t element) {
+    const auto [it, is_new] = locals_.try_emplace(element);
+    Local& result = it->second;
+    if (!is_new) return result;
+    result.bits.resize(result_.size());
+    walk(automaton_.local_state(element), 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, [&](const TokenTree::Node& node, std::int32_t i, StateId state) {
+        add(node, result.bits);  // whatever lies below a rule can go on, or end
+        if (automaton_.has(state, Automaton::outside) && node.behind > i + 1) result.exits.push_back(i);
+        return automaton_.frames(state).size() > 1 || !automaton_.has(state, Automaton::outside);
+    });
+    return result;
+}
+
+const TokenMask::Bits& TokenMask::mask_of(StateId state) {
+    if (const auto it = masks_.find(state); it != masks_.end()) return it->second;
+    if (masks_.size() >= most_masks) masks_.clear();
+    Bits bits(result_.size());
+    const std::vector<FrameId> frames = automaton_.frames(state);
+    for (const FrameId frame : frames) {
+        if (frame == Automaton::done) continue;
+        const Local& here = local(automaton_.element(frame));
+        for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= here.bits[i];
+        if (automaton_.parent(frame) == Automaton::done) continue;
+        const StateId below = automaton_.state_of(automaton_.parent(frame));
+        for (const std::int32_t exit : here.exits) {
+            const TokenTree::Node& node = tree_.nodes()[static_cast<std::size_t>(exit)];
+            walk(below, exit + 1, node.behind, node.depth + 1, [&](const TokenTree::Node& inner, std::int32_t, StateId) {
+                add(inner, bits);
+                return true;
+            });
+        }
+    }
+    if (automaton_.may_end(state))
+        for (const TokenId id : end_ids_) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
+    return masks_.emplace(state, std::move(bits)).first->second;
+}
+
+// Per token: fewest bytes to an end after it.
+const std::vector<std::int32_t>& TokenMask::least_after(StateId state) {
+    if (const auto it = least_after_.find(state); it != least_after_.end()) return it->second;
+    if (least_after_.size() >= most_distances) least_after_.clear();
+    std::vector<std::int32_t> least(static_cast<std::size_t>(tree_.vocabulary()), out_of_reach);
+    walk(state, 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, [&](const TokenTree::Node& node, std::int32_t, StateId after) {
+        for (const TokenId id : tree_.tokens(node)) least[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(std::min<std::int64_t>(out_of_reach, automaton_.least_bytes(after)));
+        return true;
+    });
+    return least_after_.emplace(state, std::move(least)).first->second;
+}
+
+std::span<const std::uint64_t> TokenMask::allowed(std::int64_t remaining) {
+    if (automaton_.states() > most_states) {
+        masks_.clear(), least_after_.clear();
+        state_ = automaton_.forget_all_but(state_);
+    }
+    result_ = mask_of(state_);
+    if (remaining < 0) return result_;
+    const std::vector<std::int32_t>& least = least_after(state_);
+    for (std::size_t word = 0; word < result_.size(); ++word)
+        for (std::uint64_t bits = result_[word]; bits; bits &= bits - 1) {
+            const std::size_t id = word * 64 + static_cast<std::size_t>(__builtin_ctzll(bits));
+            if (least[id] > remaining - 1 && !tokenizer_->ends_generation(static_cast<TokenId>(id))) result_[word] &= ~(bits & -bits);
+        }
+    return result_;
+}
+
+bool TokenMask::leaves_time(TokenId id, std::int64_t remaining) {
+    if (tokenizer_->ends_generation(id)) return may_end();
+    const StateId next = automaton_.step(state_, tokenizer_->piece(id));
+    return next != Automaton::dead && automaton_.least_bytes(next) <= remaining - 1;
+}
+
+bool TokenMask::accept(std::string_view bytes) {
+    const StateId next = automaton_.step(state_, bytes);
+    if (next == Automaton::dead) return false;
+    state_ = next;
+    return true;
+}
+
+bool TokenMask::accept(TokenId id) {
+    if (tokenizer_->ends_generation(id)) return may_end();
+    const std::string piece = tokenizer_->piece(id);
+    return !piece.empty() && accept(piece);
+}
+
+}  // namespace tailor::text::grammar
