@@ -102,6 +102,8 @@ struct Model {
     std::string_view doc;
     /// Adds the whole network and returns the logits [wanted_rows, vocabulary].
     Value (*build)(Builder& builder);
+    /// An encoder: build() returns a vector per row instead of logits, and all rows of a text come in one step.
+    bool encodes = false;
 };
 
 }  // namespace tailor::models

@@ -76,6 +76,7 @@ text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
                    const std::function<void(std::string_view)>& stream) {
     if (prompt.empty()) core::fail(core::ErrorKind::usage, "the prompt has no tokens");
+    if (session.model().family().encodes) core::fail(core::ErrorKind::usage, "{}: the {} family writes no text; ask for its vectors with 'tailor embed'", session.model().file().path(), session.model().family().name);
     const text::Tokenizer* const tokenizer = session.model().has_tokenizer() ? &session.model().tokenizer() : nullptr;
     Sampler sampler(options.sampler);
     Output output(options.stop, stream);

@@ -19,7 +19,7 @@ LanguageModel::LanguageModel(std::unique_ptr<files::File> file)
         facts_.weight_bytes += tensor.bytes;
     }
     const graph::Graph graph = models::build(*family_, weights_, 1, 1);
-    facts_.vocabulary = graph.node(graph.outputs()[0]).type.shape.width();
+    facts_.vocabulary = family_->encodes ? weights_.find("token_embd.weight").shape.rows() : graph.node(graph.outputs()[0]).type.shape.width();
     if (!text::has_tokenizer(metadata)) {
         tokenizer_error_ = file_->path() + ": the file has no tokenizer (tokenizer.ggml.model or tokenizer.json); give token ids instead of text";
         return;

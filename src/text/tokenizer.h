@@ -44,7 +44,7 @@ class Tokenizer {
   protected:
     std::int64_t size_ = 0;
     TokenId bos_ = -1, eos_ = -1;
-    bool adds_bos_ = false, adds_eos_ = false;
+    bool adds_bos_ = false;
     std::vector<TokenId> end_ids_;
 };
 

@@ -162,7 +162,6 @@ class JsonTokenizer : public Tokenizer {
         if (bos_ < 0 && !frame_.before.empty()) bos_ = frame_.before.front();
         if (eos_ < 0 && !frame_.after.empty()) eos_ = frame_.after.back();
         adds_bos_ = !frame_.before.empty() && frame_.before.front() == bos_;
-        adds_eos_ = !frame_.after.empty() && frame_.after.back() == eos_;
         end_ids_ = named_end_tokens([&](std::string_view name) { return tokens_.find(name); });
         if (eos_ >= 0) end_ids_.push_back(eos_);
         if (const TokenId id = tokens_.find("</s>"); id >= 0 && is_special_[static_cast<std::size_t>(id)]) end_ids_.push_back(id);
@@ -183,7 +182,8 @@ class JsonTokenizer : public Tokenizer {
                 ids.push_back(fragment.id);
                 continue;
             }
-            Pieces pieces(std::string(ready.substr(fragment.span.begin, fragment.span.length)), starts && draft.has_start() && fragment.span.begin == 0);
+            const bool first = starts && draft.has_start() && fragment.span.begin == 0;
+            Pieces pieces(std::string(ready.substr(fragment.span.begin, fragment.span.length)), first);
             cut_(pieces);
             for (std::size_t i = 0; i < pieces.spans.size(); ++i) model_->encode(pieces[i], ids);
         }

@@ -21,7 +21,8 @@ const char* const word_piece = R"({
     "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
     "pre_tokenizer": {"type": "BertPreTokenizer"},
     "post_processor": {"type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                   {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
         "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}, "[SEP]": {"id": "[SEP]", "ids": [2], "tokens": ["[SEP]"]}}},
     "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
     "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
@@ -57,7 +58,8 @@ const char* const byte_level = R"({
     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "Ġ": 2, "Ã": 3, "©": 4, "ab": 5, "Ġab": 6}, "merges": ["a b", "Ġ ab"]}})";
 
 TEST(TokenizerJson, ByteLevel) {
-    const auto t = make_tokenizer_json(byte_level, "test", {R"({"eos_token": {"content": "<|end|>"}, "bos_token": null})", R"({"eos_token_id": [7, 1]})"});
+    const auto t = make_tokenizer_json(byte_level, "test", {R"({"eos_token": {"content": "<|end|>"}, "bos_token": null})",
+                                                            R"({"eos_token_id": [7, 1]})"});
     EXPECT_EQ(t->encode("ab abé<|é|>a"), (Ids{5, 6, 3, 4, 8, 0}));
     EXPECT_EQ(t->decode(t->encode("ab abé<|é|>a")), "ab abé<|é|>a");
     EXPECT_EQ(t->piece(3), "\xC3");

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <string>
@@ -45,14 +46,16 @@ TEST(Unigram, AgreesWithTryingEverything) {
             if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
         }
         std::vector<Unigram::Piece> pieces;
-        for (std::size_t i = 0; i < texts.size(); ++i) pieces.push_back({texts[i], static_cast<TokenId>(i), -1 - static_cast<double>(random() % 1000) / 100});
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            pieces.push_back({texts[i], static_cast<TokenId>(i), -1 - static_cast<double>(random() % 1000) / 100});
         const Unigram unigram(pieces, -11);
         std::string text;
         for (int i = 0; i < 9; ++i) text += static_cast<char>('a' + random() % 3);
         const std::function<double(std::size_t)> best = [&](std::size_t at) {
             double score = at == text.size() ? 0 : -1e9;
             for (const Unigram::Piece& piece : pieces)
-                if (text.compare(at, piece.text.size(), piece.text) == 0 && at < text.size()) score = std::max(score, piece.score + best(at + piece.text.size()));
+                if (text.compare(at, piece.text.size(), piece.text) == 0 && at < text.size())
+                    score = std::max(score, piece.score + best(at + piece.text.size()));
             return score;
         };
         double sum = 0;

@@ -91,6 +91,7 @@ VocabularyTokenizer::VocabularyTokenizer(const files::Metadata& metadata, const 
     size_ = static_cast<std::int64_t>(texts_.size());
     read_types(metadata);
     read_special_ids(metadata, defaults);
+    if (!defaults.own_frame) read_frame(metadata, defaults);
     find_end_tokens();
     special_ = special_tokens(metadata);
 }
@@ -139,19 +140,21 @@ void VocabularyTokenizer::read_special_ids(const files::Metadata& metadata, cons
     for (const TokenId end : ends)
         if (end >= 0) end_ids_.push_back(end);
 
-    adds_bos_ = metadata.boolean("tokenizer.ggml.add_bos_token", defaults.adds_bos && bos_ >= 0);
-    adds_eos_ = metadata.boolean("tokenizer.ggml.add_eos_token", defaults.adds_eos && eos_ >= 0);
-    if (adds_bos_ && bos_ < 0)
-        core::fail(ErrorKind::format, "tokenizer.ggml.add_bos_token is true, but there is no tokenizer.ggml.bos_token_id");
-    if (adds_eos_ && eos_ < 0)
-        core::fail(ErrorKind::format, "tokenizer.ggml.add_eos_token is true, but there is no tokenizer.ggml.eos_token_id");
-    if (adds_eos_) closing_ = eos_;
-
     for (int byte = 0; byte < 256; ++byte) {
         const char digits[] = "0123456789ABCDEF";
         const char name[] = {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
         byte_tokens_[static_cast<std::size_t>(byte)] = find({name, sizeof name});
     }
+}
+
+void VocabularyTokenizer::read_frame(const files::Metadata& metadata, const Defaults& defaults) {
+    adds_bos_ = metadata.boolean("tokenizer.ggml.add_bos_token", defaults.adds_bos && bos_ >= 0);
+    const bool adds_eos = metadata.boolean("tokenizer.ggml.add_eos_token", defaults.adds_eos && eos_ >= 0);
+    if (adds_bos_ && bos_ < 0)
+        core::fail(ErrorKind::format, "tokenizer.ggml.add_bos_token is true, but there is no tokenizer.ggml.bos_token_id");
+    if (adds_eos && eos_ < 0)
+        core::fail(ErrorKind::format, "tokenizer.ggml.add_eos_token is true, but there is no tokenizer.ggml.eos_token_id");
+    if (adds_eos) closing_ = eos_;
 }
 
 std::vector<TokenId> named_end_tokens(const std::function<TokenId(std::string_view)>& find) {

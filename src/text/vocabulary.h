@@ -69,6 +69,7 @@ class VocabularyTokenizer : public Tokenizer {
     struct Defaults {
         TokenId bos = -1, eos = -1, unknown = -1;
         bool adds_bos = false, adds_eos = false;
+        bool own_frame = false;  ///< the kind itself sets what is put around a text: adds_bos_ and closing_
     };
     /// Throws Error(format) naming the key that is missing or does not fit the others.
     VocabularyTokenizer(const files::Metadata& metadata, const Defaults& defaults);
@@ -96,6 +97,7 @@ class VocabularyTokenizer : public Tokenizer {
   private:
     void read_types(const files::Metadata& metadata);
     void read_special_ids(const files::Metadata& metadata, const Defaults& defaults);
+    void read_frame(const files::Metadata& metadata, const Defaults& defaults);
     void find_end_tokens();
     SpecialTokens special_tokens(const files::Metadata& metadata) const;
     void check_id(TokenId id) const;

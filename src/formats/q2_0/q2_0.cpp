@@ -14,15 +14,16 @@ namespace tailor::formats::entries::TAILOR_ISA {
 #include "formats/sixteen.h"
 
 static void decode(const std::byte* blocks, float* values, std::int64_t count) noexcept {
-    constexpr Codes places{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}, plane{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+    constexpr Codes source{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+    constexpr Codes first{3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0}, second{0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0},
+        third{0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0}, fourth{0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3};
     for (; count > 0; count -= 64, blocks += 18, values += 64) {
         const float d = load_f16(blocks);
         const Codes packed = load_codes(blocks + 2);
         for (int part = 0; part < 4; ++part) {
             // Each byte four times, then of each its own pair of bits.
-            const Codes four = look_up(packed, places + static_cast<std::uint8_t>(4 * part));
-            Codes codes = four & 3;
-            for (int k = 1; k < 4; ++k) codes = (Codes)(plane == static_cast<std::uint8_t>(k)) & take_bits(four, 2 * k, 3) | (Codes)(plane != static_cast<std::uint8_t>(k)) & codes;
+            const Codes four = look_up(packed, source + static_cast<std::uint8_t>(4 * part));
+            const Codes codes = (four & first) | (take_bits(four, 2, 3) & second) | (take_bits(four, 4, 3) & third) | (take_bits(four, 6, 3) & fourth);
             scale_sixteen((SignedCodes)(codes - 1), d, values + 16 * part);
         }
     }

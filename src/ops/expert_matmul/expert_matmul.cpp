@@ -166,7 +166,7 @@ static std::vector<Case> cases() {
                 list.push_back(one_case(*format, layout, 290, 2, {3, 34, 64}, extras % 2, extras));   // experts with many rows
                 list.push_back(one_case(*format, layout, 310, 4, {40, 18, 32}, extras % 2, extras));  // more than one wave
             }
-    list.push_back(one_case(q4, core::Layout::panels, 1, 2, {3, 1200, 512}, false, 0));  // pieces of columns
+    list.push_back(one_case(q4, core::Layout::panels, 1, 2, {3, 1200, 1024}, false, 0));  // pieces of columns
     for (const std::int64_t rows : {1, 7, 70})                                           // a matrix per head
         list.push_back({.inputs = {f32({rows, 6 * 32}), of("f32", {6, 48, 32})}});
     return list;

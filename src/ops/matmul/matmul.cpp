@@ -94,6 +94,8 @@ constexpr double digit_error = 2e-2;
 // from the original by less than 2 %: q4_k (0.0691) by 1.8 %, iq4_xs 1.4, q4_0 1.2, mxfp4 0.4, q3_k 0.4, q2_k 0.1; while q4_1
 // (0.0687) would gain 2.3 %, q5_0 5, q5_k 7, q6_k 27 and q8_0 350 (victorian-8m, 5,080 positions of held-out text).
 constexpr double least_own_error = 0.069;
+// How much larger the rounding of 256 values with one scale is than that of 32, by what each adds to the divergence (iq4_xs).
+constexpr double unit_spread = 2.1;
 // At avx512 up to three rows wait for memory, and two digits come for nothing.
 constexpr std::int64_t short_rows = 4;
 
@@ -156,9 +158,13 @@ static std::string declines_narrow(const NodeView& node) {
 }
 
 static std::string declines_scaled(const NodeView& node) {
-    if (const std::string reason = declines_short(node); !reason.empty()) return reason;
+    if (const std::string reason = declines_floats(node); !reason.empty()) return reason;
     const formats::Format& format = *node.inputs[1].format;
-    return fits_scaled(format) ? "" : core::format("{} has no blocks of {} values with an integer scale per group alone", format.name, formats::panel_unit);
+    if (!fits_scaled(format)) return core::format("{} has no blocks of {} values with an integer scale per group alone", format.name, formats::panel_unit);
+    const int largest = largest_unit_word(*format.integers);
+    if (std::string reason = declines_own_error(node, least_own_error * unit_spread * 127 / largest, core::format("activations up to {}", largest)); !reason.empty()) return reason;
+    const std::int64_t rows = node.inputs[0].shape.rows();
+    return rows >= short_rows ? "" : core::format("made for {} rows or more, here are {}", short_rows, rows);
 }
 
 static std::string declines_integers(const NodeView& node) {

@@ -9,24 +9,11 @@ namespace tailor::text::templates {
 using core::ErrorKind;
 using Kind = Expression::Kind;
 
-namespace {
-
-/// One more level of a recursion of the parser.
-class Level {
-  public:
-    explicit Level(int& depth) : depth_(depth) { ++depth_; }
-    ~Level() { --depth_; }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-
-  private:
-    int& depth_;
-};
-
-}  // namespace
+Parser::Level::Level(Parser& parser) : parser_(parser) {
+    if (++parser_.depth_ > most_depth) parser_.fail(ErrorKind::unsupported, core::format("the template is nested deeper than {} levels", most_depth));
+}
 
 ExpressionPointer Parser::make(Kind kind, int line) {
-    if (depth_ > most_depth) fail(ErrorKind::unsupported, core::format("expressions are nested deeper than {} levels", most_depth));
     return std::make_unique<Expression>(Expression{kind, line});
 }
 
@@ -75,7 +62,7 @@ ExpressionPointer Parser::target_name(bool attributes) {
 }
 
 ExpressionPointer Parser::target(bool attributes, bool single) {
-    const Level level(depth_);
+    const Level level(*this);
     const int line = token().line;
     ExpressionPointer first = target_name(attributes);
     if (single || !sees_symbol(",")) return first;
@@ -85,7 +72,7 @@ ExpressionPointer Parser::target(bool attributes, bool single) {
 }
 
 ExpressionPointer Parser::expression() {
-    const Level level(depth_);
+    const Level level(*this);
     const int line = token().line;
     ExpressionPointer result = disjunction();
     while (take_word("if")) {
@@ -111,7 +98,7 @@ ExpressionPointer Parser::conjunction() {
 }
 
 ExpressionPointer Parser::negation() {
-    const Level level(depth_);
+    const Level level(*this);
     const int line = token().line;
     if (take_word("not")) return make_with(Kind::logical_not, line, negation());
     return comparison();
@@ -179,7 +166,7 @@ ExpressionPointer Parser::power() {
 }
 
 ExpressionPointer Parser::unary(bool with_filters) {
-    const Level level(depth_);
+    const Level level(*this);
     const int line = token().line;
     ExpressionPointer result;
     if (take_symbol("-")) result = make_with(Kind::negative, line, unary(false));

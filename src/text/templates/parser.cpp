@@ -69,7 +69,7 @@ bool Parser::ends_body(std::initializer_list<std::string_view> words) const {
 
 // Statements up to a block that begins with one of the words; that block's "{%" is the current token then.
 Block Parser::body(std::initializer_list<std::string_view> end_words) {
-    if (++depth_ > most_depth) fail(ErrorKind::unsupported, core::format("blocks are nested deeper than {} levels", most_depth));
+    const Level level(*this);
     Block block;
     while (true) {
         const Token& t = token();
@@ -88,7 +88,6 @@ Block Parser::body(std::initializer_list<std::string_view> end_words) {
             block.push_back(statement());
         }
     }
-    --depth_;
     return block;
 }
 

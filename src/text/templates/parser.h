@@ -24,6 +24,18 @@ class Parser {
     /// Deeper than any template written by hand; a walk over so deep a tree fits a stack of 8 MiB even under sanitizers.
     static constexpr int most_depth = 100;
 
+    /// One more level of a recursion while it lives; an Error beyond the limit.
+    class Level {
+      public:
+        explicit Level(Parser& parser);
+        ~Level() { --parser_.depth_; }
+        Level(const Level&) = delete;
+        Level& operator=(const Level&) = delete;
+
+      private:
+        Parser& parser_;
+    };
+
     [[noreturn]] void fail(core::ErrorKind kind, const std::string& message) const;
     static std::string described(const Token& token);
     const Token& token() const { return tokens_[at_]; }

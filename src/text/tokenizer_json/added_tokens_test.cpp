@@ -27,7 +27,8 @@ TEST(AddedTokens, LongestFromTheLeft) {
 }
 
 TEST(AddedTokens, WhiteSpaceAround) {
-    const std::vector<AddedToken> tokens{{.content = "<l>", .id = 0, .strips_left = true}, {.content = "<r>", .id = 1, .strips_right = true}, {" <s>", 2}};
+    const std::vector<AddedToken> tokens{
+        {.content = "<l>", .id = 0, .strips_left = true}, {.content = "<r>", .id = 1, .strips_right = true}, {" <s>", 2}};
     EXPECT_EQ(split(tokens, "a \u3000<l> b"), "a,[ \u3000<l>], b");
     EXPECT_EQ(split(tokens, "a <r> \n b"), "a ,[<r> \n ],b");
     EXPECT_EQ(split(tokens, "<r> <l>"), "[<r> ],[<l>]") << "taken once";

@@ -36,12 +36,11 @@ static std::vector<std::string> by_id(std::vector<TokenList::Entry>& entries, co
 TokenList::TokenList(std::vector<Entry> entries, const Element& place)
     : own_(by_id(entries, place)), texts_(views(own_)), table_(texts_) {}
 
-/// What encodes a character that is no token: its bytes, if all 256 are tokens, or the unknown token.
+/// What encodes a text that has no token: its bytes, if the file wants that and each has a token, or the unknown token.
 class Fallback {
   public:
-    Fallback(const Element& element, const TokenList& tokens, bool with_bytes) : place_(element.place()) {
+    Fallback(const Element& element, const TokenList& tokens, bool with_bytes) : place_(element.place()), with_bytes_(with_bytes) {
         for (std::size_t byte = 0; byte < 256 && with_bytes; ++byte) bytes_[byte] = tokens.find(core::format("<0x{:02X}>", byte));
-        with_bytes_ = with_bytes;
     }
     void set_unknown(TokenId id) { unknown_ = id; }
     TokenId unknown() const { return unknown_; }
@@ -62,7 +61,7 @@ class Fallback {
 
   private:
     std::string place_;
-    bool with_bytes_ = false;
+    bool with_bytes_;
     std::array<TokenId, 256> bytes_{};
     TokenId unknown_ = -1;
 };

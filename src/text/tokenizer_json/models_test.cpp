@@ -51,7 +51,8 @@ TEST(JsonModels, BpeMarksPartsOfWords) {
 }
 
 TEST(JsonModels, MalformedMergesAreRefused) {
-    for (const char* merges : {R"(["ab"])", R"(["a b c"])", R"([["a"]])", R"([["a", 1]])", R"(["a x"])", R"(["b a"])", R"([" a"])", R"({"a": 1})", "[7]"}) {
+    for (const char* merges : {R"(["ab"])", R"(["a b c"])", R"([["a"]])", R"([["a", 1]])", R"(["a x"])", R"(["b a"])", R"([" a"])",
+                               R"({"a": 1})", "[7]"}) {
         const std::string message = tokens(std::string(R"({"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": )") + merges + "}", "a");
         EXPECT_EQ(message.substr(0, 6), "format") << merges << ": " << message;
         EXPECT_NE(message.find("merges"), std::string::npos) << message;

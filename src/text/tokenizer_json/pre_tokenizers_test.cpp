@@ -16,7 +16,8 @@ std::string cut(const std::string& json, const std::string& text, bool starts = 
 }
 
 std::string split(const std::string& behavior, const std::string& text, bool invert = false) {
-    return cut(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": ")" + behavior + "\", \"invert\": " + (invert ? "true}" : "false}"), text);
+    const std::string rest = "\", \"invert\": " + std::string(invert ? "true}" : "false}");
+    return cut(R"({"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": ")" + behavior + rest, text);
 }
 
 TEST(JsonPreTokenizers, Behaviors) {
@@ -51,7 +52,8 @@ TEST(JsonPreTokenizers, ByteLevel) {
     EXPECT_EQ(cut(R"({"type": "ByteLevel"})", "it's é"), "Ġit|'s|ĠÃ©");
     EXPECT_EQ(cut(R"({"type": "ByteLevel", "add_prefix_space": false})", "it  a\n"), "it|Ġ|Ġa|Ċ");
     EXPECT_EQ(cut(R"({"type": "ByteLevel", "add_prefix_space": true, "use_regex": false})", " a b"), "ĠaĠb");
-    EXPECT_EQ(cut(R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]})", "a1"), "Ġa|Ġ1") << "every piece is prefixed";
+    const char* const digits_first = R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]})";
+    EXPECT_EQ(cut(digits_first, "a1"), "Ġa|Ġ1") << "every piece is prefixed";
 }
 
 TEST(JsonPreTokenizers, Metaspace) {

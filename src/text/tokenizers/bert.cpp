@@ -13,7 +13,7 @@ namespace tailor::text::tokenizers::entries {
 class WordPieceTokenizer : public VocabularyTokenizer {
   public:
     explicit WordPieceTokenizer(const files::Metadata& metadata)
-        : VocabularyTokenizer(metadata, {.bos = 101, .unknown = 100, .adds_bos = true}) {
+        : VocabularyTokenizer(metadata, {.bos = 101, .unknown = 100, .own_frame = true}) {
         if (!metadata.find("tokenizer.ggml.bos_token_id")) bos_ = special_id(metadata, "tokenizer.ggml.cls_token_id", 101);
         adds_bos_ = metadata.boolean("tokenizer.ggml.add_bos_token", true) && bos_ >= 0;
         if (metadata.boolean("tokenizer.ggml.add_sep_token", true))

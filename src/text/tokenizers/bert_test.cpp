@@ -12,7 +12,8 @@ using testing::TinyVocabulary;
 TinyVocabulary vocabulary() {
     TinyVocabulary v;
     for (const char* name : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) v.add(name, TokenType::control);
-    for (const char* piece : {"▁un", "▁a", "able", "a", "▁!", "▁'", "▁[", "▁]", "▁cls", "▁Ä", "▁世"}) v.add(piece, TokenType::normal);
+    for (const char* piece : {"▁un", "▁a", "able", "a", "▁!", "▁'", "▁[", "▁]", "▁cls", "▁Ä", "▁世"})
+        v.add(piece, TokenType::normal);
     return v;
 }
 
@@ -48,6 +49,8 @@ TEST(Bert, TheFileDecides) {
     m.set_boolean("tokenizer.ggml.normalizer.lowercase", true);
     m.set_boolean("tokenizer.ggml.normalizer.strip_accents", false);
     EXPECT_EQ(make_tokenizer(m)->encode("Ä", {.add_special = false}), v.ids({"[UNK]"}));
+    m.set_boolean("tokenizer.ggml.add_eos_token", true);
+    EXPECT_EQ(make_tokenizer(m)->encode("a"), v.ids({"[CLS]", "▁a", "[SEP]"})) << "the frame is [CLS] and [SEP], whatever else is said";
     m.set_boolean("tokenizer.ggml.add_sep_token", false);
     m.set_boolean("tokenizer.ggml.add_bos_token", false);
     EXPECT_EQ(make_tokenizer(m)->encode("a"), v.ids({"▁a"}));
