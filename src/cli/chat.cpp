@@ -232,7 +232,7 @@ void Dialogue::report(const run::Answer& a) {
         print(j.text(-1) + "\n");
     } else {
         print(a.stop_reason == "interrupted" ? " [interrupted]\n" : "\n");
-        if (reader_.is_terminal())
+        if (reader_.is_terminal() && a.stop_reason != "interrupted")
             note(core::format("[{} of {} prompt tokens new at {:.1f}/s, {} written at {:.1f}/s, stopped: {}]", a.prompt_tokens - a.reused_tokens,
                               a.prompt_tokens, prompt_rate, a.answer_tokens, rate, a.stop_reason));
     }

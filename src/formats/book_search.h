@@ -16,7 +16,8 @@
 // entries are tried again with the scales that d allows.
 //
 // Where only even counts of negative signs can be stored and the count is odd, one sign is flipped: with the flip at i the
-// entry's P falls by 2 w_i |x_i| g_i, least for some i that does not depend on t, so this is exact too.
+// entry's P falls by 2 w_i |x_i| g_i, least for some i that does not depend on t, so the best i is found with the entry. Where eight
+// signs belong to two groups, the flip goes to the group with the least w_i |x_i|.
 #pragma once
 #include <cstdint>
 

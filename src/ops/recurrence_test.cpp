@@ -66,9 +66,11 @@ struct Trial {
             views.push_back(inputs[i] ? formats::view(*some[i].format, some[i].shape, per_row(i) ? inputs[i].row(first) : inputs[i].data) : core::Tensor{});
         const core::Tensor y = formats::view(*output.format, {count, output.shape.width()}, output.row(first));
         std::vector<std::int32_t> positions(sequences.size());
+        const std::int64_t bytes = op.scratch_bytes ? op.scratch_bytes({example.attributes, some, {y.format, y.shape}}) : 0;
+        const core::Tensor scratch = formats::make_tensor(formats::get("i32"), {bytes / 4 + 1});
         for (const Kernel& kernel : op.kernels) {
             if (kernel.declines && !kernel.declines({example.attributes, some, {y.format, y.shape}}).empty()) continue;
-            return kernel.run.at(isa)({example.attributes, views, y, states, {sequences, positions}, &pool, isa});
+            return kernel.run.at(isa)({example.attributes, views, y, states, {sequences, positions}, &pool, isa, scratch.data});
         }
         FAIL() << op.name << ": no kernel";
     }

@@ -90,7 +90,8 @@ TEST(Session, KeepForgetsWhatFollows) {
         EXPECT_EQ(20, session.keep(25));
         EXPECT_EQ(6, session.keep(6));
         EXPECT_EQ(6, session.past());
-        expect_near(expected, copy(session.prefill(std::span(ids).subspan(6))), 1e-4f);
+        // Ten rows and four meet other kernels; on caches below f32 those for many rows round queries and keys to 16 bits.
+        expect_near(expected, copy(session.prefill(std::span(ids).subspan(6))), 5e-4f);
         EXPECT_EQ(0, session.keep(0));
         expect_near(expected, copy(session.prefill(ids)), 0);
     }

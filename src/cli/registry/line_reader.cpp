@@ -65,6 +65,7 @@ class TerminalReader : public LineReader {
         const char* const text = ::el_gets(editor_, &count);
         if (core::take_interrupt()) {
             ::el_reset(editor_);
+            std::fputs("\n", stdout);
             return Event::cancelled;
         }
         if (!text || count <= 0) return Event::end;

@@ -30,17 +30,21 @@ constexpr std::array<Pattern, count> spread(const std::uint16_t (&words)[count],
     return patterns;
 }
 
-/// Four fields of seven sign bits, the lowest first, as four bytes with the eighth sign added.
-[[gnu::always_inline]] constexpr std::uint32_t with_eighth_signs(std::uint32_t fields) {
-    const std::uint32_t seven = (fields & 0x7Fu) | (fields & 0x3F80u) << 1 | (fields & 0x1FC000u) << 2 | (fields & 0xFE00000u) << 3;
-    std::uint32_t parity = seven ^ (seven >> 4 & 0x0F0F0F0Fu);
+/// Four bytes of seven sign bits each with the eighth added.
+[[gnu::always_inline]] constexpr std::uint32_t with_eighth_signs(std::uint32_t bytes) {
+    std::uint32_t parity = bytes ^ (bytes >> 4 & 0x0F0F0F0Fu);
     parity ^= parity >> 2 & 0x3F3F3F3Fu;
     parity ^= parity >> 1 & 0x7F7F7F7Fu;
-    return seven | (parity & 0x01010101u) << 7;
+    return bytes | (parity & 0x01010101u) << 7;
 }
 
-/// The inverse: the seven lower signs of each of four bytes.
-constexpr std::uint32_t without_eighth_signs(std::uint32_t bytes) {
+/// Four fields of seven bits, the lowest first, as four bytes.
+[[gnu::always_inline]] constexpr std::uint32_t sevens_to_bytes(std::uint32_t fields) {
+    return (fields & 0x7Fu) | (fields & 0x3F80u) << 1 | (fields & 0x1FC000u) << 2 | (fields & 0xFE00000u) << 3;
+}
+
+/// The inverse, of the seven lower bits of each byte.
+constexpr std::uint32_t bytes_to_sevens(std::uint32_t bytes) {
     return (bytes & 0x7Fu) | (bytes >> 1 & 0x3F80u) | (bytes >> 2 & 0x1FC000u) | (bytes >> 3 & 0xFE00000u);
 }
 

@@ -23,13 +23,15 @@ static constexpr auto patterns = spread<std::uint64_t>(iq2_xs_book, iq2_levels);
 static void decode(const std::byte* blocks, float* values, std::int64_t count) noexcept {
     for (; count > 0; count -= 256, blocks += 74) {
         const float d = load_f16(blocks) * 0.125f;
-        const std::byte* words = blocks + 2;
-        for (int j = 0; j < 16; ++j, words += 4, values += 16) {
-            const std::uint32_t pair = load_u32(words), s = bytes_of(blocks)[66 + j / 2] >> 4 * (j % 2) & 15;
+        for (int j = 0; j < 8; ++j, values += 32) {
+            const std::uint32_t first = load_u32(blocks + 2 + 8 * j), second = load_u32(blocks + 6 + 8 * j), pair = bytes_of(blocks)[66 + j];
             std::uint8_t signs[4];
-            store_u32(signs, with_eighth_signs((pair >> 9 & 0x7F) | (pair >> 25) << 7));
-            const Codes magnitudes = join_patterns(patterns[pair & 511], patterns[pair >> 16 & 511]);
-            scale_sixteen(with_signs(magnitudes, signs), d * static_cast<float>(2 * s + 1), values);
+            const std::uint32_t upper = (second << 7 & 0x7F0000u) | (second >> 1 & 0x7F000000u);
+            store_u32(signs, with_eighth_signs((first >> 9 & 0x7Fu) | (first >> 17 & 0x7F00u) | upper));
+            const Codes magnitudes = join_patterns(patterns[first & 511], patterns[first >> 16 & 511]);
+            const Codes next_magnitudes = join_patterns(patterns[second & 511], patterns[second >> 16 & 511]);
+            scale_sixteen(with_signs(magnitudes, signs), d * static_cast<float>(2 * (pair & 15) + 1), values);
+            scale_sixteen(with_signs(next_magnitudes, signs + 2), d * static_cast<float>(2 * (pair >> 4) + 1), values + 16);
         }
     }
 }

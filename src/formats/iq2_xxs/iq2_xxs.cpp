@@ -28,7 +28,7 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
             const std::uint32_t fields = load_u32(at + 4);
             const float scale = d * static_cast<float>(2 * (fields >> 28) + 1);
             std::uint8_t signs[4];
-            store_u32(signs, with_eighth_signs(fields));
+            store_u32(signs, with_eighth_signs(sevens_to_bytes(fields)));
             scale_sixteen(with_signs(join_patterns(patterns[at[0]], patterns[at[1]]), signs), scale, values);
             scale_sixteen(with_signs(join_patterns(patterns[at[2]], patterns[at[3]]), signs + 2), scale, values + 16);
         }
@@ -50,7 +50,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         std::uint8_t* at = bytes_of(blocks + 2);
         for (int j = 0; j < 8; ++j, at += 8) {
             for (int g = 0; g < 4; ++g) at[g] = static_cast<std::uint8_t>(codes.entries[4 * j + g]);
-            store_u32(at + 4, without_eighth_signs(load_u32(codes.signs + 4 * j)) | static_cast<std::uint32_t>(codes.scales[j]) << 28);
+            store_u32(at + 4, bytes_to_sevens(load_u32(codes.signs + 4 * j)) | static_cast<std::uint32_t>(codes.scales[j]) << 28);
         }
     }
 }

@@ -28,7 +28,7 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
             const std::uint32_t fields = load_u32(blocks + 66 + 4 * j);
             const float scale = d * static_cast<float>(2 * (fields >> 28) + 1);
             std::uint8_t signs[4];
-            store_u32(signs, with_eighth_signs(fields));
+            store_u32(signs, with_eighth_signs(sevens_to_bytes(fields)));
             for (int half = 0; half < 2; ++half) {
                 const std::uint8_t* const four = at + 4 * half;
                 const Codes magnitudes = join_patterns(patterns[four[0]], patterns[four[1]], patterns[four[2]], patterns[four[3]]);
@@ -52,7 +52,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         store_u16(blocks, codes.d);
         for (int g = 0; g < 64; ++g) bytes_of(blocks)[2 + g] = static_cast<std::uint8_t>(codes.entries[g]);
         for (int j = 0; j < 8; ++j)
-            store_u32(blocks + 66 + 4 * j, without_eighth_signs(load_u32(codes.signs + 4 * j)) | static_cast<std::uint32_t>(codes.scales[j]) << 28);
+            store_u32(blocks + 66 + 4 * j, bytes_to_sevens(load_u32(codes.signs + 4 * j)) | static_cast<std::uint32_t>(codes.scales[j]) << 28);
     }
 }
 

@@ -49,14 +49,14 @@ struct Shortlist {
 struct Search {
     const BookForm& form;
     Sample sample;
-    std::uint32_t odd[8] = {};  ///< bit g of all: group g carries a flipped sign
+    std::uint64_t flips = 0;  ///< bit g: one sign of group g must be flipped
     int groups, groups_per_sub_block, sub_blocks, families, points, points_per_family;
 
     explicit Search(const BookForm& f)
         : form(f), groups(256 / f.group), groups_per_sub_block(f.sub_block / f.group), sub_blocks(256 / f.sub_block),
           families(f.shift == BookShift::per_sub_block ? 2 : 1), points(f.entries * (f.shift == BookShift::none ? 1 : 2)),
           points_per_family(points / families) {}
-    bool flipped(int group) const { return odd[group / 32] >> group % 32 & 1; }
+    bool flipped(int group) const { return flips >> group & 1; }
 };
 
 [[gnu::always_inline]] inline float magnitude(float x) { return x < 0 ? -x : x; }
@@ -74,7 +74,7 @@ void take_signs(Search& search, BookCodes& codes) {
         }
         codes.signs[i / 8] = static_cast<std::uint8_t>(bits);
         const int group = (i + weakest) / search.form.group;
-        if (search.form.signs == BookSigns::even && std::popcount(static_cast<unsigned>(bits)) % 2 != 0) search.odd[group / 32] |= 1u << group % 32;
+        if (search.form.signs == BookSigns::even && std::popcount(static_cast<unsigned>(bits)) % 2 != 0) search.flips |= std::uint64_t{1} << group;
     }
 }
 
@@ -141,10 +141,10 @@ struct Nearest {
     const float *const x = search.sample.x + sub_block * search.form.sub_block, *const w = search.sample.w + sub_block * search.form.sub_block;
     float energy = 0, weight = 0;
     for (int i = 0; i < search.form.sub_block; ++i) energy += w[i] * x[i] * x[i], weight += w[i];
-    const float rms = std::sqrt(energy / weight), last = rms / search.form.least_level, first = rms / search.form.most_level;
-    const float ratio = std::sqrt(std::sqrt(last / first));
-    // Geometric by products alone, so that every level and library gives the same bits: ratio^(k / 4).
-    const float step = std::sqrt(std::sqrt(ratio));
+    const float rms = std::sqrt(energy / weight), first = rms / search.form.most_level;
+    // The sixteenth root of the range, by square roots because every library rounds those alike.
+    float step = search.form.most_level / search.form.least_level;
+    for (int k = 0; k < 4; ++k) step = std::sqrt(step);
     float scales[16], scale = first;
     for (float& s : scales) s = scale, scale *= step;
     return load_lanes(scales);
@@ -238,7 +238,8 @@ Tried try_steps(const Search& search, const Shortlist& list, Lanes d) {
 /// d as f16; 0 where storing nothing is as good.
 std::uint16_t search_d(const Search& search, const Shortlist& list) {
     const float largest = *std::max_element(list.free_scale, list.free_scale + search.sub_blocks);
-    // From 6 % beyond the largest scale there is to 40 % inside it: the least d may clip the largest sub-block, a greater one is finer below.
+    // The largest sub-block's scale lies from 6 % beyond the last step to 39 % inside it. Clipping it a little makes all others finer.
+    // Wider or denser proposals, five s instead of three and more rounds each lower the error by less than 0.02 %.
     const Lanes position = (1.06f - 0.03f * ramp()) * (static_cast<float>(2 * search.form.scales - 1) * search.form.unit);
     Lanes d = safe_divide(splat(largest), position);
     Tried tried{};
@@ -264,7 +265,8 @@ int flip_of(const Search& search, int group, int entry) {
     int weakest = 0;
     float least = 1e30f;
     for (int i = 0; i < form.group; ++i) {
-        const float level = form.levels[form.words[entry] >> bits * i & ((1 << bits) - 1)], cost = search.sample.w[first + i] * search.sample.x[first + i] * level;
+        const float level = form.levels[form.words[entry] >> bits * i & ((1 << bits) - 1)];
+        const float cost = search.sample.w[first + i] * search.sample.x[first + i] * level;
         if (cost < least) least = cost, weakest = i;
     }
     return 1 << (first + weakest) % 8;

@@ -104,6 +104,7 @@ enum class Scales {
     unit,          ///< an f16 per 256
     super,         ///< an f16 per 256 times a byte per group
     super_nibble,  ///< the same, four bits per group beside four of the minimum
+    other,         ///< an f16 per 64 or 128: left to multiply_piece()
 };
 
 // One row of x against a whole panel. Group scales are used as the integers they are and the f16 scale of 256 values once, so
@@ -164,7 +165,7 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
 /// The functions for one form.
 struct Chosen {
     void (*piece)(const Piece&, const Activations&) noexcept;
-    void (*row)(const std::byte*, Bytes, const Activations&, float*) noexcept;
+    void (*row)(const std::byte*, Bytes, const Activations&, float*) noexcept;  ///< null where multiply_piece() serves one row too
 };
 
 static Scales scales_of(const formats::Format& format) noexcept {
@@ -172,13 +173,14 @@ static Scales scales_of(const formats::Format& format) noexcept {
         case formats::ScaleKind::super: return Scales::super;
         case formats::ScaleKind::super_nibble: return Scales::super_nibble;
         case formats::ScaleKind::exponent: return Scales::exponent;
-        default: return format.values_per_block == unit_values ? Scales::unit : Scales::block;
+        default: return format.values_per_block == unit_values ? Scales::unit : format.values_per_block == 32 ? Scales::block : Scales::other;
     }
 }
 
 template <class Kind>
 static Chosen choose(Scales scales, bool one_digit) noexcept {
     Chosen chosen{one_digit ? &multiply_piece<Kind, 1> : &multiply_piece<Kind, 2>, &multiply_row<Kind, Scales::super>};
+    if (scales == Scales::other) chosen.row = nullptr;
     if (scales == Scales::super_nibble) chosen.row = &multiply_row<Kind, Scales::super_nibble>;
     if constexpr (Kind::groups == 1) {
         if (scales == Scales::block) chosen.row = &multiply_row<Kind, Scales::block>;
@@ -201,7 +203,7 @@ static void multiply_panel(const Product& product, std::int64_t panel, std::int6
     alignas(64) float sums[most_rows * 16], scales[unit_groups * 32];
     const core::Tensor& w = product.call.inputs[1];
     const std::byte* at = w.data + panel * product.panel_bytes;
-    if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits) {
+    if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits && product.multiply.row) {
         product.multiply.row(at, product.table, product.x, sums);
         return write_panel_sums(product.call, panel, 0, 1, sums);
     }
