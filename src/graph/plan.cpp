@@ -194,6 +194,12 @@ std::vector<Divergence> Plan::run_checked(const ops::Batch& batch, double tolera
         const core::Tensor expected = formats::make_tensor(*node.type.format, node.type.shape), actual = formats::make_tensor(*node.type.format, node.type.shape);
         ops::Call reference = call(step, batch);
         reference.output = expected;
+        std::vector<core::Tensor> states;  // the reference moves a memory on; the kernel shall find what it found
+        for (const core::Tensor& state : step.states) {
+            states.push_back(formats::make_tensor(*state.format, state.shape));
+            std::memcpy(states.back().data, state.data, static_cast<std::size_t>(formats::tensor_bytes(*state.format, state.shape)));
+        }
+        reference.states = states;
         node.op->reference(reference);  // before the kernel, which may write over its input
         execute(step, batch);
         std::memcpy(actual.data, step.output.data, bytes);

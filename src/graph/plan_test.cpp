@@ -110,6 +110,21 @@ TEST(Plan, CheckFindsNothingInGoodKernelsAndEverythingAtToleranceZero) {
     EXPECT_FALSE(runner.plan.run_checked(runner.batch(), -1).empty());
 }
 
+// The reference and the kernel both move a memory on; a check must let only one of them.
+TEST(Plan, CheckMovesAMemoryOnOnce) {
+    Graph g;
+    g.output(g.add("token_shift", {g.input("x", ops::f32({2, 8}))}, {}, "shift"));
+    core::Pool pool(1);
+    Plan plan(g, pool, {.isa = cpu::Isa::base});
+    const core::Tensor x = filled({2, 8}, 1), arena = formats::make_tensor(formats::get("f32"), {plan.arena_bytes() / 4 + 1});
+    plan.set_input("x", x.data);
+    plan.bind(arena.data, {formats::make_tensor(formats::get("f32"), {1, 1, 8})});
+    const std::vector<std::int32_t> zeros(2), positions{0, 1};
+    EXPECT_TRUE(plan.run_checked({zeros, positions}, 0).empty());
+    EXPECT_EQ(0, plan.output().row_f32(0)[3]) << "nothing stands before the first row";
+    EXPECT_EQ(x.row_f32(0)[3], plan.output().row_f32(1)[3]);
+}
+
 TEST(Plan, SwapsAConstant) {
     Runner runner(feed_forward(2), 2, {.isa = cpu::Isa::base});
     const std::vector<float> before = runner.run();

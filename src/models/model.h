@@ -104,6 +104,9 @@ struct Model {
     Value (*build)(Builder& builder);
     /// An encoder: build() returns a vector per row instead of logits, and all rows of a text come in one step.
     bool encodes = false;
+    /// Of a family that reads a text before it writes another: adds the network that reads token_ids, with the nodes "remember" that it
+    /// ends in as outputs. Null for all others.
+    void (*build_encoder)(Builder& builder) = nullptr;
 };
 
 }  // namespace tailor::models

@@ -84,7 +84,9 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     std::vector<text::TokenId> history = prompt;
     auto start = std::chrono::steady_clock::now();
     if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
-    const core::Tensor* logits = &session.prefill(prompt);
+    const bool reads_first = session.model().family().build_encoder != nullptr;
+    if (reads_first) session.encode(prompt), history = {session.first_written()};
+    const core::Tensor* logits = &session.prefill(history);
     result.prompt_seconds = seconds_since(start);
     start = std::chrono::steady_clock::now();
     result.stop_reason = "length";

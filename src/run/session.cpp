@@ -51,7 +51,11 @@ static std::vector<std::string> names_to_pack(const graph::Graph& graph) {
 }
 
 void Session::pack_weights() {
-    for (const std::string& name : names_to_pack(models::build(model_->family(), weights_, 1, 1))) {
+    std::vector<std::string> names = names_to_pack(graph_of(1, 1));
+    if (model_->family().build_encoder)
+        for (const std::string& name : names_to_pack(graph_of(1, -1)))
+            if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    for (const std::string& name : names) {
         weights_.replace(name, model_->weight_in_panels(name, pool_));
         core::check_interrupt();
     }
@@ -103,6 +107,10 @@ void Session::bind(graph::Plan& plan) {
     plan.bind(arena_.data, states);
 }
 
+graph::Graph Session::graph_of(std::int64_t rows, std::int64_t wanted) const {
+    return wanted < 0 ? models::build_encoder(model_->family(), weights_, rows, options_.context) : models::build(model_->family(), weights_, rows, wanted, options_.context);
+}
+
 graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
     for (Planned& planned : plans_)
         if (planned.rows == rows && planned.wanted == wanted) {
@@ -111,7 +119,7 @@ graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
         }
     if (plans_.size() == most_plans)
         plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const Planned& a, const Planned& b) { return a.last_used < b.last_used; }));
-    auto made = std::make_unique<graph::Plan>(models::build(model_->family(), weights_, rows, wanted, options_.context), pool_,
+    auto made = std::make_unique<graph::Plan>(graph_of(rows, wanted), pool_,
                                               graph::PlanOptions{options_.isa, options_.use_reference, {options_.context}, options_.fast ? fast_error : usual_error});
     grow_arena(made->arena_bytes());
     bind(*made);
@@ -128,6 +136,21 @@ void Session::append_row(std::int64_t row, text::TokenId id, std::int64_t slot) 
     ids_[i] = id;
     positions_[i] = static_cast<std::int32_t>(past++);
     sequences_[i] = static_cast<std::int32_t>(slot);
+}
+
+void Session::encode(std::span<const text::TokenId> ids, std::int64_t slot) {
+    if (!model_->family().build_encoder) fail(ErrorKind::usage, "{}: the {} family has no encoder", model_->file().path(), model_->family().name);
+    const auto rows = static_cast<std::int64_t>(ids.size());
+    if (rows < 1 || rows > options_.context) fail(ErrorKind::usage, "a text of {} tokens does not fit the context of {}; ask for a larger one with -c", rows, options_.context);
+    reset(slot);
+    for (std::int64_t r = 0; r < rows; ++r) append_row(r, ids[static_cast<std::size_t>(r)], slot);
+    past_[static_cast<std::size_t>(slot)] = 0;  // the encoder's positions are its own
+    step(rows, -1);
+}
+
+text::TokenId Session::first_written() const {
+    const files::Metadata& metadata = model_->file().metadata();
+    return static_cast<text::TokenId>(metadata.integer(std::string(metadata.text("general.architecture")) + ".decoder_start_token_id", 0));
 }
 
 // Runs the rows that were appended; logits of the last `wanted` of them.

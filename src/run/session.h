@@ -40,6 +40,12 @@ class Session {
     /// state that cannot go back (recurrent families keep a summary of all tokens, not the tokens).
     std::int64_t keep(std::int64_t tokens, std::int64_t slot = 0);
 
+    /// Reads a text for a family with an encoder (models::Model::build_encoder): what the slot writes from now on depends on it. Forgets
+    /// the sequence of the slot. Throws Error(usage) if the text is longer than the context, or the family has no encoder.
+    void encode(std::span<const text::TokenId> ids, std::int64_t slot = 0);
+    /// The token that such a family begins to write with.
+    text::TokenId first_written() const;
+
     /// Appends tokens in one batch and returns the logits [wanted, vocabulary] of the last `wanted` of them, valid until
     /// the next call. Throws Error(usage) when the context is full or an id is outside the vocabulary.
     const core::Tensor& evaluate(std::span<const text::TokenId> ids, std::int64_t wanted = 1, std::int64_t slot = 0);
@@ -62,12 +68,13 @@ class Session {
 
   private:
     struct Planned {
-        std::int64_t rows, wanted;
+        std::int64_t rows, wanted;  ///< wanted < 0: the encoder's
         std::unique_ptr<graph::Plan> plan;
         std::uint64_t last_used = 0;
     };
     void pack_weights();
     void append_row(std::int64_t row, text::TokenId id, std::int64_t slot);
+    graph::Graph graph_of(std::int64_t rows, std::int64_t wanted) const;
     const core::Tensor& step(std::int64_t rows, std::int64_t wanted);
     void bind(graph::Plan& plan);
     void grow_arena(std::int64_t bytes);

@@ -178,29 +178,34 @@ struct Tried {
     Lanes error, d;
 };
 
-/// What one sub-block adds to that with the scales of d times `factor`.
+/// What one sub-block adds to that with sixteen scales.
 struct Part {
     Lanes error, p2, q;
 };
+
+/// Lane by lane the part with less error; returns where that was the other one.
+[[gnu::always_inline]] inline Flags keep_better(Part& part, const Part& other) {
+    const Flags better = other.error < part.error;
+    part.error = better ? other.error : part.error;
+    part.p2 = better ? other.p2 : part.p2;
+    part.q = better ? other.q : part.q;
+    return better;
+}
 
 [[gnu::always_inline]] inline Part try_scale(const Search& search, const Shortlist& list, int sub_block, Lanes scale) {
     Part best{splat(1e30f), Lanes{}, Lanes{}};
     for (int f = 0; f < search.families; ++f) {
         Part part{};
         for (int g = sub_block * search.groups_per_sub_block; g < (sub_block + 1) * search.groups_per_sub_block; ++g) {
-            Lanes value = splat(1e30f), p2{}, q{};
+            Part least{splat(1e30f), Lanes{}, Lanes{}};
             for (int k = 0; k < 16; ++k) {
-                const Lanes other = scale * list.q[f][g][k] - list.p2[f][g][k];
-                const Flags better = other < value;
-                value = better ? other : value;
-                p2 = better ? splat(list.p2[f][g][k]) : p2;
-                q = better ? splat(list.q[f][g][k]) : q;
+                const Lanes p2 = splat(list.p2[f][g][k]), q = splat(list.q[f][g][k]);
+                keep_better(least, {scale * q - p2, p2, q});
             }
-            part.error += value, part.p2 += p2, part.q += q;
+            part.error += least.error, part.p2 += least.p2, part.q += least.q;
         }
-        part.error = part.error * scale;
-        const Flags better = part.error < best.error;
-        best.error = better ? part.error : best.error, best.p2 = better ? part.p2 : best.p2, best.q = better ? part.q : best.q;
+        part.error *= scale;
+        keep_better(best, part);
     }
     return best;
 }
@@ -216,9 +221,7 @@ Tried try_steps(const Search& search, const Shortlist& list, Lanes d) {
         Lanes best_factor{};
         for (int move = -1; move <= 1; ++move) {
             const Lanes s = smaller(larger(middle + static_cast<float>(move), Lanes{}), last), factor = (2.0f * s + 1.0f) * search.form.unit;
-            const Part part = try_scale(search, list, j, d * factor);
-            const Flags better = part.error < best.error;
-            best.error = better ? part.error : best.error, best.p2 = better ? part.p2 : best.p2, best.q = better ? part.q : best.q;
+            const Flags better = keep_better(best, try_scale(search, list, j, d * factor));
             best_factor = better ? factor : best_factor;
         }
         result.error += best.error;

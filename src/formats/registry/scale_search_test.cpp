@@ -20,6 +20,13 @@ using test::random_row, test::Shape;
 constexpr Grid nonlinear{nonlinear_grid[0], nonlinear_grid[15], nonlinear_grid};
 constexpr std::int8_t fourths[16] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12, 12};
 
+/// Ascending scales as of an 8-bit float: eight to an octave.
+std::vector<float> listed_scales() {
+    std::vector<float> scales{0.0f};
+    for (int k = 0; k < 100; ++k) scales.push_back(std::ldexp(static_cast<float>(8 + k % 8), k / 8 - 10));
+    return scales;
+}
+
 /// Everything a search writes and returns, as bytes to compare.
 using Written = std::vector<int>;
 
@@ -43,6 +50,9 @@ Written all_searches(cpu::Isa level, const float* x, const float* w) {
     }
     std::int8_t codes[32] = {};
     written.push_back(search_exponent.at(level)({-12, 12, fourths}, x, w, codes));
+    add(written, codes);
+    const std::vector<float> list = listed_scales();
+    written.push_back(search_listed.at(level)({-12, 12, fourths}, list.data(), static_cast<int>(list.size()), x, w, 32, codes));
     add(written, codes);
     struct {
         Grid grid;
@@ -131,6 +141,34 @@ TEST(ScaleSearch, ternary_is_optimal) {
             optimum = std::min(optimum, error_of(candidate, {-1, 1}, x, w));
         EXPECT_LE(written, optimum * (1 + 1e-5));
     }
+}
+
+TEST(ScaleSearch, listed_scales_are_as_good_as_the_best_of_the_list) {
+    const std::vector<float> list = listed_scales();
+    const Grid grid{-12, 12, fourths};
+    double ours = 0, best = 0;
+    for (std::uint64_t seed = 0; seed < 24; ++seed) {
+        const auto x = random_row(test::shapes[seed % 4], 16, 500 + seed, 0.2f);
+        const auto w = seed % 2 ? test::random_importance(16, seed) : std::vector<float>(16, 1.0f);
+        std::int8_t codes[16];
+        const int index = fastest(search_listed)(grid, list.data(), static_cast<int>(list.size()), x.data(), w.data(), 16, codes);
+        double written = 0, optimum = INFINITY;
+        for (std::size_t i = 0; i < 16; ++i) written += w[i] * std::pow(x[i] - list[static_cast<std::size_t>(index)] * fourths[codes[i]], 2);
+        for (std::size_t k = 1; k < list.size(); ++k) optimum = std::min(optimum, error_of(list[k], grid, x, w));
+        ours += written, best += optimum;
+    }
+    EXPECT_LE(ours, 1.01 * best);
+}
+
+TEST(ScaleSearch, one_magnitude_is_optimal) {
+    const auto x = random_row(Shape::laplace, 128, 3), w = test::random_importance(128, 4);
+    const auto error = [&](double d) {
+        double sum = 0;
+        for (std::size_t i = 0; i < x.size(); ++i) sum += w[i] * std::pow(std::fabs(x[i]) - d, 2);
+        return sum;
+    };
+    const double d = f16_to_f32(search_magnitude(x.data(), w.data(), 128));
+    for (double factor : {0.5, 0.99, 0.999, 1.001, 1.01, 2.0}) EXPECT_LT(error(d), error(factor * d)) << factor;
 }
 
 TEST(ScaleSearch, a_block_on_a_grid_is_found) {

@@ -153,17 +153,29 @@ const Model& family_of(const files::File& file) {
 }
 
 // What a family says of keys and sizes gets the file's name here.
-graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context) {
+// What a family builds, with the file's path in front of every error.
+template <class Build>
+static graph::Graph built(const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context, const Build& add) {
     try {
         Builder builder(weights, rows, wanted_rows, context);
-        builder.graph.output(family.build(builder));
-        builder.require_all_used();
+        add(builder);
         return std::move(builder.graph);
     } catch (const core::Error& error) {
         const std::string& path = weights.file().path();
         if (std::string_view(error.what()).substr(0, path.size()) == path) throw;
         throw core::Error(error.kind(), path + ": " + error.what());
     }
+}
+
+graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context) {
+    return built(weights, rows, wanted_rows, context, [&](Builder& builder) {
+        builder.graph.output(family.build(builder));
+        builder.require_all_used();
+    });
+}
+
+graph::Graph build_encoder(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t context) {
+    return built(weights, rows, rows, context, [&](Builder& builder) { family.build_encoder(builder); });
 }
 
 }  // namespace tailor::models

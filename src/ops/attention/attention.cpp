@@ -66,7 +66,7 @@ struct Decoded {
 /// Output of one head of row `r`, whose query is `q`.
 static std::vector<double> attend(const Call& call, const Scoring& scoring, const Decoded& cache, std::int64_t r, std::int64_t h, std::span<const double> q) {
     const std::int64_t position = call.batch.positions[static_cast<std::size_t>(r)];
-    const Keys keys = Mask(call.attributes).of(call.batch, r);
+    const Keys keys = Mask(call).of(call.batch, r);
     std::vector<double> scores, sums(static_cast<std::size_t>(call.states[1].shape[3]));
     for (std::int64_t j = keys.begin; j < keys.end; ++j) {
         const std::vector<double>& k = cache.keys[static_cast<std::size_t>(j)];
@@ -74,6 +74,7 @@ static std::vector<double> attend(const Call& call, const Scoring& scoring, cons
         for (std::size_t i = 0; i < q.size(); ++i) score += q[i] * k[i];
         scores.push_back(adjusted(scoring, score * call.attributes.real("scale"), h, position, j));
     }
+    if (scores.empty()) return sums;
     double maximum = *std::max_element(scores.begin(), scores.end());
     if (scoring.sinks) maximum = std::max(maximum, static_cast<double>(scoring.sinks[h]));
     double total = scoring.sinks ? std::exp(scoring.sinks[h] - maximum) : 0;
@@ -85,9 +86,9 @@ static std::vector<double> attend(const Call& call, const Scoring& scoring, cons
     return sums;
 }
 
-static void reference(const Call& call) {
+void reference(const Call& call) {
     const std::int64_t rows = call.inputs[0].shape.rows(), heads = call.attributes.integer("heads"), kv_heads = call.attributes.integer("kv_heads");
-    for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t r = 0; r < rows && !call.attributes.integer("cross", 0); ++r)
         for (std::int64_t g = 0; g < kv_heads; ++g) append_head(call, r, g);
     const Scoring scoring(call);
     std::map<std::pair<std::int64_t, std::int64_t>, Decoded> caches;
@@ -99,7 +100,7 @@ static void reference(const Call& call) {
         for (std::int64_t h = 0; h < heads; ++h) {
             const std::int64_t kv_head = h / (heads / kv_heads);
             Decoded& cache = caches[{sequence, kv_head}];
-            cache.extend(call, sequence, kv_head, Mask(call.attributes).of(call.batch, r).end);
+            cache.extend(call, sequence, kv_head, Mask(call).of(call.batch, r).end);
             const std::vector<double> sums = attend(call, scoring, cache, r, h, std::span(q).subspan(static_cast<std::size_t>(h) * head_dim, head_dim));
             y.insert(y.end(), sums.begin(), sums.end());
         }

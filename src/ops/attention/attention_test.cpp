@@ -99,6 +99,29 @@ TEST(Attention, ACacheGivesBackWhatWasWritten) {
         }
 }
 
+TEST(Attention, CrossAttentionSeesWhatWasRemembered) {
+    core::Pool pool(2);
+    for (const char* format : {"f32", "q8_0"})
+        for (const std::int32_t rows : {1, 20}) {
+            // As many keys as the memory holds, all seen, none brought: attention over the whole sequence without its own rows.
+            std::vector<std::int32_t> of(static_cast<std::size_t>(rows), 1), at;
+            for (std::int32_t r = 0; r < rows; ++r) at.push_back(r);
+            Step step({8, 2, 32, 64, 150, 2}, format, of, at);
+            step.attributes.set("cross", std::int64_t{1});
+            step.attributes.set("value_dim", std::int64_t{64});
+            step.inputs.resize(1);
+            step.states.push_back(formats::make_tensor(formats::get("f32"), {2, 1}));
+            step.states[2].row_f32(1)[0] = 131;
+            const std::vector<float> expected = step.reference(pool);
+            EXPECT_NE(0, expected[0]);
+            for (const Kernel& kernel : get("cross_attention").kernels)
+                for (const cpu::Isa isa : cpu::available_isas()) {
+                    const std::vector<float> actual = step.run(kernel.run.at(isa), isa, pool);
+                    for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 3e-4) << format << ", " << kernel.name << " at " << cpu::name(isa);
+                }
+        }
+}
+
 TEST(Attention, LongContextsInParts) {
     for (const char* format : {"f32", "f16", "bf16", "q8_0", "q4_0", "q5_1"})
         for (const std::int32_t position : {255, 256, 1000, 2999}) {

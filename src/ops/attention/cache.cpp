@@ -89,6 +89,7 @@ void append_head(const Call& call, std::int64_t r, std::int64_t kv_head) noexcep
 }
 
 void append(const Call& call) noexcept {
+    if (call.attributes.integer("cross", 0)) return;
     const std::int64_t rows = call.inputs[0].shape.rows(), kv_heads = call.states[0].shape[1];
     const std::int64_t chunks = (rows + rows_per_chunk_of_head - 1) / rows_per_chunk_of_head;
     call.pool->run(chunks * kv_heads, [&](std::int64_t c, int) {

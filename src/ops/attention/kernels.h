@@ -14,6 +14,8 @@ inline constexpr std::int64_t most_head_dim = 576;
 /// Rows up to which `split_kernel` is used; see attention.cpp.
 inline constexpr std::int64_t few_rows = 4;
 
+/// The definition, for all of these kernels.
+void reference(const Call& call);
 /// For prompts: blocks of queries against tiles of keys.
 extern const cpu::PerIsa<Run> tiled_kernel;
 /// For a few rows per sequence: each row against parts of its context, merged afterwards.
@@ -27,14 +29,18 @@ struct Keys {
 /// Which keys rows see, from the node's attributes:
 ///   causal   1 (default): none after the row; 0: all of the row's sequence, as encoders do;
 ///   window   w > 0: of those at most w, the row's own included (Beltagy et al., "Longformer", 2020);
-///   chunk    c > 0: of those the ones in the row's own chunk of c positions (Llama 4).
+///   chunk    c > 0: of those the ones in the row's own chunk of c positions (Llama 4);
+///   cross    1: all that an encoder left for the row's sequence, as many as state 2 says; the call brings none.
 class Mask {
   public:
-    explicit Mask(const Attributes& a) : causal_(a.integer("causal", 1) != 0), window_(a.integer("window", 0)), chunk_(a.integer("chunk", 0)) {}
+    explicit Mask(const Call& call) : causal_(call.attributes.integer("causal", 1) != 0), window_(call.attributes.integer("window", 0)), chunk_(call.attributes.integer("chunk", 0)) {
+        if (call.attributes.integer("cross", 0)) lengths_ = call.states[2].row_f32(0);
+    }
 
     /// What row `row` of the call sees. Keys that the call itself brings are in the cache by then.
     Keys of(const Batch& batch, std::int64_t row) const {
         const std::int64_t position = batch.positions[static_cast<std::size_t>(row)];
+        if (lengths_) return {0, static_cast<std::int64_t>(lengths_[batch.sequences[static_cast<std::size_t>(row)]])};
         Keys keys{0, position + 1};
         if (!causal_)
             for (std::size_t r = 0; r < batch.positions.size(); ++r)
@@ -47,6 +53,7 @@ class Mask {
   private:
     bool causal_;
     std::int64_t window_, chunk_;
+    const float* lengths_ = nullptr;  ///< per sequence
 };
 
 /// What is done to a score between the product of query and key and the softmax, in this order:

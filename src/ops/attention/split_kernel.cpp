@@ -228,7 +228,7 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
     const std::int64_t padded = round_up(call.states[1].shape[3], lanes);
     std::memset(running.sums, 0, static_cast<std::size_t>(unit.heads * padded) * 4);
     for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(no_score), running.total[h] = Vector{};
-    if (unit.scoring->sinks && unit.keys.begin == Mask(call.attributes).of(call.batch, unit.row).begin)  // the first part has the sinks
+    if (unit.scoring->sinks && unit.keys.begin == Mask(call).of(call.batch, unit.row).begin)  // the first part has the sinks
         for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(unit.scoring->sinks[unit.first_head + h] * log2_e), running.total[h][0] = 1;
     const float factor = static_cast<float>(call.attributes.real("scale")) * log2_e;
 #if defined(__x86_64__)
@@ -245,7 +245,7 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
 static Cut cut_of(const Call& call) noexcept {
     const std::int64_t rows = call.inputs[0].shape.rows(), kv_heads = call.states[0].shape[1];
     std::int64_t keys = 0;
-    const Mask mask(call.attributes);
+    const Mask mask(call);
     for (std::int64_t r = 0; r < rows; ++r) {
         const Keys seen = mask.of(call.batch, r);
         keys = std::max(keys, seen.end - seen.begin / tile_keys * tile_keys);
@@ -277,7 +277,7 @@ static void merge(const Call& call, const Cut& cut, const Unit& unit, const floa
             total += part[1] * factor;
             for (std::int64_t d = 0; d < value_dim; ++d) y[d] += part[2 + d] * factor;
         }
-        for (std::int64_t d = 0; d < value_dim; ++d) y[d] /= total;
+        for (std::int64_t d = 0; d < value_dim && total != 0; ++d) y[d] /= total;
     }
 }
 
@@ -286,7 +286,7 @@ static void attend_part(const Call& call, const Scoring& scoring, const Cut& cut
     const std::int64_t part = chunk % cut.parts, merge_index = chunk / cut.parts, slice = merge_index % cut.slices;
     const std::int64_t kv_heads = call.states[0].shape[1], kv_head = merge_index / cut.slices % kv_heads, row = merge_index / cut.slices / kv_heads;
     const std::int64_t position = call.batch.positions[static_cast<std::size_t>(row)], first_head = slice * cut.slice_heads;
-    const Keys keys = Mask(call.attributes).of(call.batch, row);
+    const Keys keys = Mask(call).of(call.batch, row);
     const std::int64_t begin = keys.begin / tile_keys * tile_keys + part * cut.part_keys;  // parts are whole tiles
     const Unit unit{row, position, kv_head, kv_head * cut.group_heads + first_head, std::min(cut.slice_heads, cut.group_heads - first_head),
                     {std::clamp(begin, keys.begin, keys.end), std::min(keys.end, begin + cut.part_keys)}, &scoring};
@@ -298,7 +298,7 @@ static void attend_part(const Call& call, const Scoring& scoring, const Cut& cut
         const float total = sum(running.total[h]);
         float* const y = cut.parts == 1 ? call.output.row_f32(row) + (unit.first_head + h) * value_dim : own + (part * cut.slice_heads + h) * cut.partial_floats + 2;
         if (cut.parts > 1) y[-2] = running.maximum[h][0], y[-1] = total;
-        const float divisor = cut.parts > 1 ? 1.0f : total;
+        const float divisor = cut.parts > 1 || total == 0 ? 1.0f : total;
         for (std::int64_t d = 0; d < value_dim; ++d) y[d] = running.sums[h * padded + d] / divisor;
     }
     if (cut.parts > 1 && parts_left[merge_index].fetch_sub(1, std::memory_order_acq_rel) == 1) merge(call, cut, unit, own);

@@ -125,7 +125,7 @@ static float prepare_query(const float* q, std::int64_t head_dim, bool exact, fl
 static void prepare_queries(const Call& call, const Unit& unit, const Tile& tile, Scratch& s) noexcept {
     const float scale = static_cast<float>(call.attributes.real("scale")) * log2_e;
     const std::int64_t depth = round_up(tile.depth(), lanes), used = unit.lanes_used();
-    const Mask mask(call.attributes);
+    const Mask mask(call);
     const float* const sinks = unit.scoring->sinks;
     for (std::int64_t g = 0; g < used; g += group) {
         for (std::int64_t l = g; l < std::min(g + group, round_up(used, lanes)); ++l) {
@@ -333,7 +333,7 @@ static void store_outputs(const Call& call, const Unit& unit, std::int64_t value
         const std::int64_t count = std::min(group, used - g), padded_count = round_up(count, lanes);
         float* const sums = s.sums + g * padded_dim;
         for (std::int64_t l = 0; l < padded_count; l += lanes) {
-            const Vector factor = 1.0f / load(s.total + g + l);
+            const Vector total = load(s.total + g + l), factor = total == Vector{} ? Vector{} : 1.0f / total;  // 0: an encoder that read nothing
             for (std::int64_t d = 0; d < value_dim; ++d) store(sums + d * group + l, load(sums + d * group + l) * factor);
         }
         transpose_into(sums, group, s.values, padded_dim, padded_dim, padded_count);

@@ -84,17 +84,14 @@ static std::int64_t scratch_bytes(const NodeView& node) {
 
 // ---- The kernels of matmul, chosen by the rows an expert has ----
 
-// What matmul states of its kernels of the same names: errors by design and the least rows at which they pay.
-constexpr double word_error = 5e-5, digit_error = 2e-2, tile_error = 3e-5, short_tile_error = 5e-3;
-constexpr std::int64_t short_rows = 4, least_tile_rows = 32, least_short_tile_rows = 16;
-
 namespace products = matmul_kernels;
-static constexpr Products tiles_bytes{&products::byte_kernel_exact, &products::tile_kernel_exact, least_tile_rows};
-static constexpr Products tiles_floats{&products::float_panel_kernel, &products::tile_kernel_exact, least_tile_rows};
-static constexpr Products short_tiles_bytes{&products::byte_kernel_exact, &products::tile_kernel_short, least_short_tile_rows};
-static constexpr Products short_tiles_floats{&products::float_panel_kernel, &products::tile_kernel_short, least_short_tile_rows};
-static constexpr Products bytes_short{&products::byte_kernel_exact, &products::byte_kernel_short, short_rows};
-static constexpr Products words_narrow{&products::word_kernel, &products::narrow_kernel, short_rows};
+static constexpr Products tiles_bytes{&products::byte_kernel_exact, &products::tile_kernel_exact, products::least_tile_rows};
+static constexpr Products tiles_floats{&products::float_panel_kernel, &products::tile_kernel_exact, products::least_tile_rows};
+static constexpr Products short_tiles_bytes{&products::byte_kernel_exact, &products::tile_kernel_short, products::least_short_tile_rows};
+static constexpr Products short_tiles_floats{&products::float_panel_kernel, &products::tile_kernel_short, products::least_short_tile_rows};
+static constexpr Products bytes_short{&products::byte_kernel_exact, &products::byte_kernel_short, products::short_rows};
+static constexpr Products narrow{&products::narrow_kernel, &products::narrow_kernel};
+static constexpr Products words_scaled{&products::word_kernel, &products::scaled_kernel, products::short_rows};
 static constexpr Products bytes{&products::byte_kernel_exact, &products::byte_kernel_exact};
 static constexpr Products words{&products::word_kernel, &products::word_kernel};
 static constexpr Products floats{&products::float_panel_kernel, &products::float_panel_kernel};
@@ -123,15 +120,16 @@ static std::string declines(const NodeView& node) {
     return declines_as(name, node);
 }
 static constexpr char short_tiles[] = "panel_tiles_8", exact_tiles[] = "panel_tiles", short_bytes[] = "panel_bytes_8", narrow_bytes[] = "panel_narrow_8";
-static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", single_floats[] = "panel_floats", from_rows[] = "panels";
+static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", scaled_words[] = "panel_scaled_words", single_floats[] = "panel_floats", from_rows[] = "panels";
 
 static const Kernel kernels[] = {
-    {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines<short_tiles>},
-    {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines<exact_tiles>},
-    {.name = short_bytes, .doc = "experts with 4 rows or more by activations of one signed byte, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_short>, nullptr}}, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines<short_bytes>},
-    {.name = narrow_bytes, .doc = "experts with 4 rows or more by activations of one signed byte in 16-bit sums, the others as panel_words", .run = {{&run<words_narrow>}}, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines<narrow_bytes>},
-    {.name = exact_bytes, .doc = "integer codes in panels times activations of two signed bytes", .run = {{nullptr, nullptr, &run<bytes>, nullptr}}, .unit = Unit::vector_int16, .error = word_error, .declines = &declines<exact_bytes>},
-    {.name = exact_words, .doc = "integer codes in panels times activations of 16 bits", .run = {{&run<words>}}, .unit = Unit::vector_int16, .error = word_error, .declines = &declines<exact_words>},
+    {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::short_tile_error, .declines = &declines<short_tiles>},
+    {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::tile_error, .declines = &declines<exact_tiles>},
+    {.name = short_bytes, .doc = "experts with 4 rows or more by activations of one signed byte, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_short>, nullptr}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<short_bytes>},
+    {.name = exact_bytes, .doc = "integer codes in panels times activations of two signed bytes", .run = {{nullptr, nullptr, &run<bytes>, nullptr}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_bytes>},
+    {.name = narrow_bytes, .doc = "integer codes in panels times activations of one signed byte in 16-bit sums", .run = {{&run<narrow>}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<narrow_bytes>},
+    {.name = scaled_words, .doc = "experts with 4 rows or more by codes times their group scale as 16-bit words, the others as panel_words", .run = {{&run<words_scaled>}}, .unit = Unit::vector_int16, .error = products::digit_error, .declines = &declines<scaled_words>},
+    {.name = exact_words, .doc = "integer codes in panels times activations of 16 bits", .run = {{&run<words>}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_words>},
     {.name = single_floats, .doc = "single values in panels times activations in f32", .run = {{&run<floats>}}, .declines = &declines<single_floats>},
     {.name = from_rows, .doc = "weights in rows, decoded row by row or panel by panel, by the rows an expert has", .run = {{&run<rows>}}, .declines = &declines<from_rows>},
 };

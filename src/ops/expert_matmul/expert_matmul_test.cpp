@@ -12,7 +12,7 @@
 namespace tailor::ops {
 namespace {
 
-TEST(ExpertMatmul, KernelsStateWhatMatmulStatesOfThem) {
+TEST(ExpertMatmul, HasTheKernelsOfMatmul) {
     int found = 0;
     for (const Kernel& own : get("expert_matmul").kernels)
         for (const Kernel& other : get("matmul").kernels)
@@ -23,6 +23,8 @@ TEST(ExpertMatmul, KernelsStateWhatMatmulStatesOfThem) {
                 ++found;
             }
     EXPECT_EQ(static_cast<int>(get("expert_matmul").kernels.size()), found);
+    // "rows" and "panels" are one here.
+    EXPECT_EQ(get("matmul").kernels.size(), get("expert_matmul").kernels.size() + 1) << "a new kernel of matmul belongs in expert_matmul.cpp too";
 }
 
 // Experts that no row is sent to hold undefined numbers, which would show in any sum that touched them.

@@ -34,6 +34,22 @@ inline constexpr std::int64_t tile_scratch_bytes(std::int64_t rows, std::int64_t
 /// Single values times activations in f32.
 extern const cpu::PerIsa<Run> float_panel_kernel;
 
+// What they add by design, as ops::Kernel::error states it, and the rows from which on they pay.
+
+/// Rounding blocks of 32 activations to 16 bits: 2e-5 of a sum's size seen for normal numbers.
+inline constexpr double word_error = 5e-5;
+/// The same for 8 bits: 5e-3 for normal numbers, up to 1e-2 seen for the largest of a product's values.
+inline constexpr double digit_error = 2e-2;
+/// Rounding both factors to the sum of two bf16, 16 significant bits: 1e-5 seen for normal numbers.
+inline constexpr double tile_error = 3e-5;
+/// The same with one bf16, 8 significant bits: 2.5e-3 for normal numbers.
+inline constexpr double short_tile_error = 5e-3;
+/// At avx512 up to three rows wait for memory, and two digits come for nothing.
+inline constexpr std::int64_t short_rows = 4;
+/// Decoding a tile of weights takes about as long as the vector units' 16-bit products with that many rows; by counting cycles, not
+/// measured.
+inline constexpr std::int64_t least_tile_rows = 32, least_short_tile_rows = 16;
+
 /// How the work of such a kernel is cut.
 struct PanelSchedule {
     std::int64_t rows_at_once;      ///< rows of x that pass a panel together, at most `most_rows`

@@ -85,32 +85,16 @@ static std::vector<Case> cases() {
     return list;
 }
 
-// Rounding blocks of 32 activations to 16 bits: 2e-5 of a sum's size seen for normal numbers.
-constexpr double word_error = 5e-5;
-
-// The same for 8 bits: 5e-3 for normal numbers, up to 1e-2 seen for the largest of a product's values.
-constexpr double digit_error = 2e-2;
 // A format of at least this error of its own may meet 8-bit activations. On learned weights they then raise the divergence
 // from the original by less than 2 %: q4_k (0.0691) by 1.8 %, iq4_xs 1.4, q4_0 1.2, mxfp4 0.4, q3_k 0.4, q2_k 0.1; while q4_1
 // (0.0687) would gain 2.3 %, q5_0 5, q5_k 7, q6_k 27 and q8_0 350 (victorian-8m, 5,080 positions of held-out text).
 constexpr double least_own_error = 0.069;
 // How much larger the rounding of 256 values with one scale is than that of 32, by what each adds to the divergence (iq4_xs).
 constexpr double unit_spread = 2.1;
-// At avx512 up to three rows wait for memory, and two digits come for nothing.
-constexpr std::int64_t short_rows = 4;
-
-// Rounding both factors to the sum of two bf16, 16 significant bits: 1e-5 seen for normal numbers.
-constexpr double tile_error = 3e-5;
-// The same with one bf16, 8 significant bits: 2.5e-3 for normal numbers.
-constexpr double short_tile_error = 5e-3;
-// A format of at least this error of its own may meet them. To the divergence they add a tenth of what 8-bit activations do, about
+// A format of at least this error of its own may meet single bf16 numbers. To the divergence they add a tenth of what 8-bit activations do, about
 // 1e-5 nats per token: 1.3 % for q5_k (0.0337), 0.3 for q5_0, 0 for q4_k, but 2.3 % for q6_k (0.0164) and 33 % for q8_0 (the same
 // model, 508 positions).
 constexpr double least_own_error_in_tiles = 0.03;
-// Decoding a tile of weights takes about as long as the vector units' 16-bit products with that many rows; by counting cycles, not
-// measured.
-constexpr std::int64_t least_tile_rows = 32, least_short_tile_rows = 16;
-
 static bool in_panels(const NodeView& node) { return node.inputs[1].layout == core::Layout::panels; }
 
 static std::string declines_other_layout(const NodeView& node) {

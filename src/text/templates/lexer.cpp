@@ -51,7 +51,7 @@ class Lexer {
     void expression_token();
     void number();
     void quoted();
-    void escape(std::string& text, char quote);
+    void escape(std::string& text);
     void symbol();
 
     std::string_view source_, name_;
@@ -217,7 +217,7 @@ void Lexer::quoted() {
         const char c = source_[at_];
         if (c == quote) break;
         if (c == '\\') {
-            escape(text, quote);
+            escape(text);
         } else {
             text += c;
             advance(1);
@@ -228,7 +228,7 @@ void Lexer::quoted() {
 }
 
 // Python's escapes; one that it does not know stays as it is written.
-void Lexer::escape(std::string& text, char) {
+void Lexer::escape(std::string& text) {
     if (at_ + 1 >= source_.size()) fail("text ends with a backslash");
     const char c = source_[at_ + 1];
     static constexpr std::string_view letters = "abfnrtv\\'\"", bytes = "\a\b\f\n\r\t\v\\'\"";

@@ -26,6 +26,7 @@ class Runtime {
   public:
     /// `template_name` begins every message; `now` is what strftime_now shows.
     Runtime(std::string_view template_name, const Limits& limits, const std::tm& now) : name_(template_name), limits_(limits), now_(now) {}
+    ~Runtime();
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
 
@@ -87,8 +88,6 @@ class Runtime {
     std::deque<Dict> dicts_;
     std::deque<Function> functions_;
     std::deque<Loop> loops_;
-  public:
-    ~Runtime();
 };
 
 /// One more level of nesting while it lives; throws Error(unsupported) when there are too many.
