@@ -147,7 +147,7 @@ TEST(TokenizerJson, SeedsOfTheFuzzer) {
         const std::string_view json = std::string_view(bytes).substr(0, bytes.find('\0'));
         if (name.starts_with("valid-")) {
             ++valid;
-            EXPECT_FALSE(make_tokenizer_json(json, name)->encode("a b").empty());
+            EXPECT_NO_THROW(make_tokenizer_json(json, name)->encode("a b"));  // some of them know neither letter
         } else {
             EXPECT_TRUE(name.starts_with("bad-")) << "a seed is named valid-* or bad-*";
             ++bad;

@@ -23,7 +23,8 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
         for (int part = 0; part < 4; ++part) {
             // Each byte four times, then of each its own pair of bits.
             const Codes four = look_up(packed, source + static_cast<std::uint8_t>(4 * part));
-            const Codes lower = (four & first) | (take_bits(four, 2, 3) & second), upper = (take_bits(four, 4, 3) & third) | (take_bits(four, 6, 3) & fourth);
+            const Codes lower = (four & first) | (take_bits(four, 2, 3) & second);
+            const Codes upper = (take_bits(four, 4, 3) & third) | (take_bits(four, 6, 3) & fourth);
             scale_sixteen((SignedCodes)((lower | upper) - 1), d, values + 16 * part);
         }
     }

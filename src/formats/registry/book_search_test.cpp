@@ -22,13 +22,21 @@ namespace {
 
 using test::random_row, test::Shape;
 
-constexpr BookForm forms[] = {
-    {.words = iq2_xxs_book, .entries = 256, .group = 8, .levels = iq2_levels, .signs = BookSigns::even, .sub_block = 32, .scales = 16, .unit = 0.125f, .least_level = 8, .most_level = 48},
-    {.words = iq2_s_book, .entries = 1024, .group = 8, .levels = iq2_levels, .signs = BookSigns::free, .sub_block = 16, .scales = 16, .unit = 0.125f, .least_level = 8, .most_level = 48},
-    {.words = iq3_xxs_book, .entries = 256, .group = 4, .levels = iq3_xxs_levels, .signs = BookSigns::even, .sub_block = 32, .scales = 16, .unit = 0.25f, .least_level = 8, .most_level = 60},
-    {.words = iq1_book, .entries = 2048, .group = 8, .levels = iq1_levels, .signs = BookSigns::none, .shift = BookShift::per_sub_block, .sub_block = 32, .scales = 8, .unit = 0.125f, .least_level = 2, .most_level = 9},
-    {.words = iq1_book, .entries = 2048, .group = 8, .levels = iq1_levels, .signs = BookSigns::none, .shift = BookShift::per_group, .sub_block = 16, .scales = 8, .unit = 0.125f, .least_level = 2, .most_level = 9},
-};
+constexpr BookForm of_eight(const std::uint16_t* words, int entries, BookSigns signs, int sub_block) {
+    return {.words = words, .entries = entries, .group = 8, .levels = iq2_levels, .signs = signs, .sub_block = sub_block, .scales = 16,
+            .unit = 0.125f, .least_level = 8, .most_level = 48};
+}
+constexpr BookForm of_four(const std::uint16_t* words, int entries, BookSigns signs) {
+    return {.words = words, .entries = entries, .group = 4, .levels = iq3_xxs_levels, .signs = signs, .sub_block = 32, .scales = 16,
+            .unit = 0.25f, .least_level = 8, .most_level = 60};
+}
+constexpr BookForm ternary(BookShift shift, int sub_block) {
+    return {.words = iq1_book, .entries = 2048, .group = 8, .levels = iq1_levels, .signs = BookSigns::none, .shift = shift, .sub_block = sub_block,
+            .scales = 8, .unit = 0.125f, .least_level = 2, .most_level = 9};
+}
+constexpr BookForm forms[] = {of_eight(iq2_xxs_book, 256, BookSigns::even, 32), of_four(iq3_xxs_book, 256, BookSigns::even),
+                              of_eight(iq2_s_book, 1024, BookSigns::free, 16), ternary(BookShift::per_sub_block, 32), ternary(BookShift::per_group, 16)};
+constexpr BookForm even_forms[] = {forms[0], forms[1]};
 
 struct Row {
     std::vector<float> x, w;
@@ -72,8 +80,9 @@ double best_sub_block_error(const BookForm& form, const Row& row, const BookCode
     double apart[2] = {0, 0}, free = 0;
     for (int g = sub_block * form.sub_block / form.group; g < (sub_block + 1) * form.sub_block / form.group; ++g) {
         double best[2] = {1e300, 1e300};
+        const float *const x = row.x.data() + g * form.group, *const w = row.w.data() + g * form.group;
         for (int shift = 0; shift < (form.shift == BookShift::none ? 1 : 2); ++shift)
-            apart[shift] += best[shift] = best_group_error(form, &row.x[static_cast<std::size_t>(g * form.group)], &row.w[static_cast<std::size_t>(g * form.group)], scale, shift, parity_of(form, codes, g));
+            apart[shift] += best[shift] = best_group_error(form, x, w, scale, shift, parity_of(form, codes, g));
         free += std::min(best[0], best[1]);
     }
     return form.shift == BookShift::per_sub_block ? std::min(apart[0], apart[1]) : free;
@@ -125,7 +134,7 @@ TEST(BookSearch, nothing_is_better_for_the_same_d) {
 }
 
 TEST(BookSearch, no_other_d_is_much_better) {
-    for (const BookForm& form : {forms[0], forms[2]}) {
+    for (const BookForm& form : even_forms) {
         const Row row = random_block(Shape::gaussian, 300);
         const BookCodes codes = search(form, row);
         const double d = f16_to_f32(codes.d);
@@ -144,7 +153,7 @@ TEST(BookSearch, no_other_d_is_much_better) {
 }
 
 TEST(BookSearch, negative_signs_are_even_where_they_must_be) {
-    for (const BookForm& form : {forms[0], forms[2]})
+    for (const BookForm& form : even_forms)
         for (std::uint64_t seed = 0; seed < 4; ++seed)
             for (const std::uint8_t signs : search(form, random_block(test::shapes[seed], 400 + seed)).signs) EXPECT_EQ(std::popcount(signs) % 2, 0);
 }
