@@ -22,12 +22,26 @@ using core::Json;
 /// marks that combine, scripts without spaces, camel case, symbols beyond 16 bits. All are composed (NFC): GGUF has no key for
 /// normalization, which many of these tokenizers ask for and programs that read GGUF leave out.
 constexpr std::string_view probes[] = {
-    "Hello, world! It's what they'd say: WE'LL see, I'M sure.", "1 22 333 4444 55555 1234567890 3.14159 1,000,000 2nd x86_64", "a  b   c    d\te\t\tf",
-    "\n\nline\r\n\r\n  indented\n\n\n   \n end \n", "int main() { return x->y[i++] != 0x1F; } // ok...", "camelCase HTTPServer XMLHttpRequest iPhone McDonald",
-    "caf\xC3\xA9 na\xC3\xAFve \xC3\x9C" "ber gro\xC3\x9F", "\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82, \xD0\xBC\xD0\xB8\xD1\x80! \xCE\xB1\xCE\xB2\xCE\xB3",
-    "\xE4\xBD\xA0\xE5\xA5\xBD\xEF\xBC\x8C\xE4\xB8\x96\xE7\x95\x8C\xE3\x80\x82\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x81\xA7\xE3\x81\x99 \xED\x95\x9C\xEA\xB5\xAD\xEC\x96\xB4", "\xE0\xA4\xA8\xE0\xA4\xAE\xE0\xA4\xB8\xE0\xA5\x8D\xE0\xA4\xA4\xE0\xA5\x87 \xD9\x85\xD8\xB1\xD8\xAD\xD8\xA8\xD8\xA7 \xD9\xA1\xD9\xA2\xD9\xA3",
-    "\xF0\x9F\x98\x80\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBD \xE2\x82\xAC" "5 \xE2\x80\x9Cquotes\xE2\x80\x9D \xE2\x80\x94 dash \xC2\xA0 nbsp", "!!!??? ...--- ### $$$ (((nested))) [a]{b}<c>", " leading and trailing ", "'s 'S 't're'VE",
-    "http://example.com/path?q=1&r=2#top user@host.org C:\\dir\\file.txt", "x", " ", "  ", "\n", "word\xE2\x81\xA0join \xC5\xBF long s I\xC5\xBF",
+    "Hello, world! It's what they'd say: WE'LL see, I'M sure.",
+    "1 22 333 4444 55555 1234567890 3.14159 1,000,000 2nd x86_64",
+    "a  b   c    d\te\t\tf",
+    "\n\nline\r\n\r\n  indented\n\n\n   \n end \n",
+    "int main() { return x->y[i++] != 0x1F; } // ok...",
+    "camelCase HTTPServer XMLHttpRequest iPhone McDonald",
+    "caf\xC3\xA9 na\xC3\xAFve \xC3\x9C" "ber gro\xC3\x9F",
+    "\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82, \xD0\xBC\xD0\xB8\xD1\x80! \xCE\xB1\xCE\xB2\xCE\xB3",
+    "\xE4\xBD\xA0\xE5\xA5\xBD\xEF\xBC\x8C\xE4\xB8\x96\xE7\x95\x8C\xE3\x80\x82\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x81\xA7\xE3\x81\x99 \xED\x95\x9C\xEA\xB5\xAD\xEC\x96\xB4",
+    "\xE0\xA4\xA8\xE0\xA4\xAE\xE0\xA4\xB8\xE0\xA5\x8D\xE0\xA4\xA4\xE0\xA5\x87 \xD9\x85\xD8\xB1\xD8\xAD\xD8\xA8\xD8\xA7 \xD9\xA1\xD9\xA2\xD9\xA3",
+    "\xF0\x9F\x98\x80\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBD \xE2\x82\xAC" "5 \xE2\x80\x9Cquotes\xE2\x80\x9D \xE2\x80\x94 dash \xC2\xA0 nbsp",
+    "!!!??? ...--- ### $$$ (((nested))) [a]{b}<c>",
+    " leading and trailing ",
+    "'s 'S 't're'VE",
+    "http://example.com/path?q=1&r=2#top user@host.org C:\\dir\\file.txt",
+    "x",
+    " ",
+    "  ",
+    "\n",
+    "word\xE2\x81\xA0join \xC5\xBF long s I\xC5\xBF",
 };
 
 /// The tokens with their types, and what merges say.
@@ -64,7 +78,8 @@ Vocabulary read_vocabulary(const Json& root) {
     if (!added || !added->is_array()) return v;
     for (const Json& token : added->items()) {
         const std::int64_t id = token.at("id").integer();
-        const bool is_unknown = id >= 0 && id < static_cast<std::int64_t>(v.types.size()) && v.types[static_cast<std::size_t>(id)] == static_cast<std::int64_t>(TokenType::unknown);
+        const bool listed = id >= 0 && id < static_cast<std::int64_t>(v.types.size());
+        const bool is_unknown = listed && v.types[static_cast<std::size_t>(id)] == static_cast<std::int64_t>(TokenType::unknown);
         v.set(id, token.at("content").string(), is_unknown ? TokenType::unknown : token.at("special").boolean() ? TokenType::control : TokenType::user_defined);
     }
     return v;

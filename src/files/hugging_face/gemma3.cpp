@@ -19,7 +19,8 @@ static void map(Mapping& m) {
     m.set_member("sliding_window_pattern", m.metadata().integer(m.key("attention.sliding_window_pattern"), usual_period));
     m.real_if("final_logit_softcapping", "final_logit_softcapping");
     constexpr double usual_base = 10000;
-    if (const core::Json* const base = m.member("rope_local_base_freq"); m.reading() && base && base->number() != usual_base) m.set("rope.freq_base_swa", base->number());
+    const core::Json* const base = m.reading() ? m.member("rope_local_base_freq") : nullptr;
+    if (base && base->number() != usual_base) m.set("rope.freq_base_swa", base->number());
     m.set_member("rope_local_base_freq", short_decimal(m.metadata().real(m.key("rope.freq_base_swa"), usual_base)));
     query_scale(m, d, 62);
     m.set_member("hidden_activation", "gelu_pytorch_tanh");

@@ -89,7 +89,8 @@ static Parts describe(const Part& main, const FindPart& find, const core::Json& 
     if (p.group_size <= 0) p.group_size = p.inputs;
     if (p.groups.tensor) require_part(p.groups, "I32", {p.inputs});
     else if ((p.inputs + p.group_size - 1) / p.group_size != p.group_count)
-        fail(ErrorKind::format, "{}: tensor {} has {} inputs in groups of {}, but scales for {} groups", main.path, quoted(name), p.inputs, p.group_size, p.group_count);
+        fail(ErrorKind::format, "{}: tensor {} has {} inputs in groups of {}, but scales for {} groups", main.path, quoted(name), p.inputs, p.group_size,
+             p.group_count);
     const core::Json* const version = settings.find("checkpoint_format");
     if (version && version->is_string()) {
         if (version->string() != "gptq" && version->string() != "gptq_v2")

@@ -178,7 +178,8 @@ class HeaderParser {
         expect(',');
         const std::uint64_t end = number();
         expect(']');
-        if (end < tensor.offset) fail(ErrorKind::format, "{}: the data of tensor {} ends at {}, before it begins at {}", path_, quoted(tensor.name), end, tensor.offset);
+        if (end < tensor.offset)
+            fail(ErrorKind::format, "{}: the data of tensor {} ends at {}, before it begins at {}", path_, quoted(tensor.name), end, tensor.offset);
         tensor.bytes = end - tensor.offset;
     }
 

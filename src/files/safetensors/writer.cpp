@@ -51,7 +51,8 @@ std::string header_text(const std::string& path, const Contents& contents) {
     }
     text += "}";
     text.resize((text.size() + 7) / 8 * 8, ' ');
-    if (text.size() > most_header_bytes) fail(ErrorKind::unsupported, "cannot write {}: the header would have {} bytes; the most is {}", path, text.size(), most_header_bytes);
+    if (text.size() > most_header_bytes)
+        fail(ErrorKind::unsupported, "cannot write {}: the header would have {} bytes; the most is {}", path, text.size(), most_header_bytes);
     return text;
 }
 

@@ -40,12 +40,6 @@ struct Piece {
     float* sums;  ///< [rows][16], added to
 };
 
-template <class Kind>
-[[gnu::always_inline]] inline Bytes unpack(const std::byte* codes, Bytes numbers, int i) {
-    const Bytes word = unpack_word<Kind::bits>(codes, i);
-    return Kind::table ? look_up(numbers, word) : word;
-}
-
 // What one block of 32 values adds to the integer sum of one group: `words` registers of codes times their activations.
 // Eight words take two chains of additions per digit, so that products do not wait for one another; four take one.
 template <int words, int digits>
@@ -76,7 +70,7 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
     const Bytes numbers = p.table;
     for (std::int64_t b = 0; b < blocks; ++b, codes += bits * 64) {
         Bytes w[8];
-        for (int i = 0; i < 8; ++i) w[i] = unpack<Kind>(codes, numbers, i);
+        for (int i = 0; i < 8; ++i) w[i] = unpack_bytes<Kind>(codes, numbers, i);
         Vector scale[groups], minimum[groups];
         for (int g = 0; g < groups; ++g) {
             const float* const at = weight_scales + (b * groups + g) * (minima ? 32 : 16);
@@ -131,7 +125,7 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
         for (std::int64_t b = 0; b < blocks; ++b, panel += bits * 64, values += 64) {
             for (int line = 0; line < bits; ++line) __builtin_prefetch(panel + prefetch_bytes + 64 * line);
             Bytes w[8];
-            for (int i = 0; i < 8; ++i) w[i] = unpack<Kind>(panel, numbers, i);
+            for (int i = 0; i < 8; ++i) w[i] = unpack_bytes<Kind>(panel, numbers, i);
             for (int g = 0; g < groups; ++g, fine += 16) {
                 const Vector total = to_floats(multiply_group<words, 2>(w + g * words, values + g * words * 4, minima ? 0 : *corrections++)) * *scales;
                 const Vector value_sum = minima ? broadcast(*value_sums++) : Vector{};

@@ -26,6 +26,13 @@ template <int bits>
     return code;
 }
 
+/// The same looked up in `numbers` if forms of this Kind (integer_kind.h) have a table: bytes that scales multiply.
+template <class Kind>
+[[gnu::always_inline]] inline Bytes unpack_bytes(const std::byte* at, Bytes numbers, int i) {
+    const Bytes word = unpack_word<Kind::bits>(at, i);
+    return Kind::table ? look_up(numbers, word) : word;
+}
+
 /// The table of a form as unsigned bytes, `zero` above its numbers, in every 16 bytes of a register.
 [[gnu::always_inline]] inline Bytes unsigned_table(const std::int8_t* table, int zero = 128) {
     alignas(64) std::uint8_t bytes[sizeof(Bytes)];

@@ -77,12 +77,6 @@ struct Piece {
     alignas(64) float scales[piece_groups * panel_rows * 2];
 };
 
-template <class Kind>
-[[gnu::always_inline]] inline Bytes unpack(const std::byte* codes, Bytes numbers, int i) {
-    const Bytes word = unpack_word<Kind::bits>(codes, i);
-    return Kind::table ? look_up(numbers, word) : word;
-}
-
 /// What is the same for all panels of a matrix.
 struct Weights {
     const formats::Format& format;
@@ -118,7 +112,7 @@ static void unpack_piece(const Weights& weights, const std::byte* unit, std::int
             for (int i = 0; i < 8; ++i) {
                 const std::int64_t group = b * Kind::groups + i * Kind::groups / 8;
                 const Integers scale = Steps::scaled ? load_signed_bytes(group_scales + group * panel_rows + part * lanes) : Integers{};
-                store_steps<Steps>(unpack<Kind>(codes + part * lanes * 4, numbers, i), zeros, scale, out + i * Steps::per_word * step_bytes + part * lanes * 4);
+                store_steps<Steps>(unpack_bytes<Kind>(codes + part * lanes * 4, numbers, i), zeros, scale, out + i * Steps::per_word * step_bytes + part * lanes * 4);
             }
 }
 
@@ -203,7 +197,7 @@ static void multiply_row(const Weights& weights, const std::byte* panel, const A
                 for (auto& total : totals) total[0] += x.corrections[b * groups + g];
             for (int i = 0; i < words; ++i)
                 for (std::int64_t part = 0; part < parts; ++part)
-                    Steps::add_word(totals[part], unpack<Kind>(codes + part * lanes * 4, numbers, g * words + i), values + i * Steps::per_word * 4);
+                    Steps::add_word(totals[part], unpack_bytes<Kind>(codes + part * lanes * 4, numbers, g * words + i), values + i * Steps::per_word * 4);
             for (std::int64_t part = 0; part < parts; ++part) {
                 sum[part] = fused(to_floats(Steps::total(totals[part][0] + totals[part][1])), load(scale + part * lanes) * x.scales[b], sum[part]);
                 if constexpr (Kind::minima)

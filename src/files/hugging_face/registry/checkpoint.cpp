@@ -125,7 +125,7 @@ void Checkpoint::add_plain() {
 }
 
 void Checkpoint::take_text_part() {
-    constexpr std::string_view others[] = {"vision_tower.", "multi_modal_projector.", "visual.", "vision_model.", "audio_tower.", "embed_vision.", "embed_audio.", "mm_"};
+    constexpr std::string_view others[] = {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector.", "embed_vision.", "embed_audio.", "mm_"};
     constexpr std::string_view prefixes[] = {"language_model.", "text_model."};
     std::vector<Entry> kept;
     for (Entry& entry : entries_) {

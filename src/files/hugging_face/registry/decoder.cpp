@@ -55,8 +55,10 @@ void stated_sizes(Mapping& m, const Decoder& d) {
 void rotary_share(Mapping& m, const Decoder& d, std::string_view theirs, double meant) {
     const auto width = static_cast<double>(d.head_dim);
     if (m.reading()) {
-        const core::Json* const share = m.member(theirs);
-        return m.set("rope.dimension_count", static_cast<std::int64_t>(width * (share ? share->number() : meant)));
+        const core::Json* const stated = m.member(theirs);
+        const double share = stated ? stated->number() : meant;
+        if (!(share > 0 && share <= 1)) core::fail(core::ErrorKind::format, "{} is {}; it must lie between 0 and 1", theirs, share);
+        return m.set("rope.dimension_count", static_cast<std::int64_t>(width * share));
     }
     m.set_member(theirs, static_cast<double>(m.metadata().integer(m.key("rope.dimension_count"), d.head_dim)) / width);
 }

@@ -135,7 +135,8 @@ class FolderWriter {
     const TensorInfo& info_of(const std::string& name) const { return *source_.find(name); }
 
     const formats::Format& target(const TensorInfo& info) const {
-        if (!info.format) fail(ErrorKind::unsupported, "{}: tensor {} is stored as {}, which this build cannot decode", source_.path(), quoted(info.name), info.type_name);
+        if (!info.format)
+            fail(ErrorKind::unsupported, "{}: tensor {} is stored as {}, which this build cannot decode", source_.path(), quoted(info.name), info.type_name);
         const bool matrix = info.shape.rank() > 1 && info.format->weights;
         if (options_.matrices && matrix) return *options_.matrices;
         if (safetensors::data_type_of(*info.format)) return *info.format;

@@ -202,7 +202,8 @@ void Mapping::cut(const std::string& theirs, const std::vector<std::string>& our
         core::Shape expected = *shape({}, ours[0]);
         if (expected.rank() >= 2 && part->rank() == expected.rank()) expected[expected.rank() - 2] = (*part)[expected.rank() - 2];
         if (expected.rank() < 2 || !(*part == expected))
-            fail(ErrorKind::format, "tensors {} and {} of shapes {} and {} do not go together", quoted(ours[0]), quoted(name), shape({}, ours[0])->text(), part->text());
+            fail(ErrorKind::format, "tensors {} and {} of shapes {} and {} do not go together", quoted(ours[0]), quoted(name), shape({}, ours[0])->text(),
+                 part->text());
         claim(name);
     }
     rules_.push_back({.theirs = {theirs}, .ours = ours, .rows = rows});

@@ -28,13 +28,14 @@ const Architecture& architecture_of(const File& file) {
     const Architecture* usual = nullptr;
     std::vector<std::string> known;
     for (const Architecture* architecture : all()) {
-        known.emplace_back(architecture->gguf);
+        if (!architecture->describes) known.emplace_back(architecture->gguf);
         if (architecture->gguf != wanted) continue;
         if (!architecture->describes) usual = architecture;
         else if (architecture->describes(file.metadata())) return *architecture;
     }
     if (usual) return *usual;
-    fail(ErrorKind::unsupported, "{}: architecture {} cannot be written as a Hugging Face folder; there are {}", file.path(), quoted(wanted), core::join(known, ", "));
+    fail(ErrorKind::unsupported, "{}: architecture {} cannot be written as a Hugging Face folder; there are {}", file.path(), quoted(wanted),
+         core::join(known, ", "));
 }
 
 }  // namespace tailor::files::hugging_face

@@ -65,8 +65,9 @@ std::uint64_t write(const std::string& path, const std::string& text) {
 void read_tokenizer_files(const std::string& folder, const Json& config, Metadata& metadata) {
     const Json settings = read_json(folder + "/tokenizer_config.json"), generation = read_json(folder + "/generation_config.json");
     // Without tokenizer.json the other two have nothing to add to it.
+    const bool whole = exists(folder + "/tokenizer.json");
     for (const auto& [name, key] : whole_files)
-        if (const std::string path = folder + "/" + std::string(name); exists(folder + "/tokenizer.json") && exists(path)) metadata.set_text(key, core::read_text_file(path));
+        if (const std::string path = folder + "/" + std::string(name); whole && exists(path)) metadata.set_text(key, core::read_text_file(path));
     // A chat model's generation_config.json lists every token that ends an answer; config.json often has only one.
     for (const Json* const file : {&generation, &config}) {
         set_end_ids(metadata, file->find("eos_token_id"));
