@@ -9,8 +9,11 @@ template <int width = lanes>
 [[gnu::always_inline]] inline Vector decay_power(Vector x) {
 #if defined(__x86_64__)
     if constexpr (width == 16) {
-        const __m512 n = _mm512_maskz_roundscale_ps(0xFFFF, __m512(x), 0);
-        const Vector r = x - Vector(n);
+        // Through memory, since this is compiled at every level and Vector is 512 bits wide at one of them only.
+        const __m512 n = _mm512_maskz_roundscale_ps(0xFFFF, _mm512_loadu_ps(&x), 0);
+        Vector r;
+        _mm512_storeu_ps(&r, n);
+        r = x - r;
         // The polynomial of power_of_two.
         Vector p = broadcast(1.326472613e-03f);
         p = fused(p, r, broadcast(9.671512715e-03f));
@@ -18,7 +21,8 @@ template <int width = lanes>
         p = fused(p, r, broadcast(2.402224208e-01f));
         p = fused(p, r, broadcast(6.931469776e-01f));
         p = fused(p, r, broadcast(1.0f));
-        return Vector(_mm512_maskz_scalef_ps(0xFFFF, __m512(p), n));
+        _mm512_storeu_ps(&p, _mm512_maskz_scalef_ps(0xFFFF, _mm512_loadu_ps(&p), n));
+        return p;
     }
 #endif
     return power_of_two(x);

@@ -151,11 +151,13 @@ bool find_cut(files::Metadata& keys, const Tokenizer& original, bool sentence_pi
         }
         return false;
     }
-    for (const PreTokenizer* candidate : pre_tokenizers::all()) {
-        keys.set_text("tokenizer.ggml.pre", std::string(candidate->names[0]));
-        if (works()) return true;
-    }
-    return false;
+    // Several may fit, above all for a small vocabulary; the names that every program knows come first.
+    std::vector<std::string_view> names = {"gpt-2", "llama-bpe", "qwen2"};
+    for (const PreTokenizer* candidate : pre_tokenizers::all()) names.push_back(candidate->names[0]);
+    return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+        keys.set_text("tokenizer.ggml.pre", std::string(name));
+        return works();
+    });
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ TEST(GgufVocabulary, ReferenceTokenizers) {
         if (!fs::exists(path)) continue;
         const files::Metadata keys = gguf_vocabulary(holding(core::read_text_file(path.string())));
         EXPECT_EQ(keys.text("tokenizer.ggml.model"), name == "llama" ? "llama" : "gpt2");
+        EXPECT_EQ(keys.text("tokenizer.ggml.pre", "none"), name == "llama" ? "none" : "qwen2");
         const auto tokenizer = make_tokenizer(keys);
         const fs::path texts = golden / name / "texts.json";
         const Json json = Json::parse(core::read_text_file(texts.string()), texts.string());

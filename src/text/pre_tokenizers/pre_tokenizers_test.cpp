@@ -1,7 +1,7 @@
 // Every pre-tokenizer on texts that tell them apart, worked out by hand from the published expressions.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 #include <set>
 
@@ -106,10 +106,9 @@ TEST(PreTokenizers, LongRunsTakeLinearTime) {
             std::string text;
             while (text.size() < 100000) text += unit;
             text += "7x";
-            const auto start = std::chrono::steady_clock::now();
+            const std::clock_t start = std::clock();  // processor time: a busy machine must not fail this
             cut(entry->names[0], text);
-            const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-            EXPECT_LT(seconds.count(), 1.0) << entry->names[0] << " on '" << unit << "'";
+            EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC) << entry->names[0] << " on '" << unit << "'";
         }
 }
 
