@@ -11,9 +11,10 @@
 // vector lane. Nothing is approximated by neighbour lists, and there is nothing to prepare or keep between calls.
 //
 // The entries that won at sixteen scales, geometrically spaced around the sub-block's own, are a shortlist: the others lie above
-// the lower envelope of the lines t Q - 2 P between those scales, or hardly below it. On the shortlist d is searched as
-// scale_search.h tells: sixteen proposals, each with the best s per sub-block, least squares, then the f16 neighbours. Last, all
-// entries are tried again with the scales that d allows.
+// the lower envelope of the lines t Q - 2 P between those scales, or hardly below it. From then on only these are looked at; trying
+// all entries again with the final scales would lower the error by 0.02 % (iq2, iq1) to 0.1 % (iq3) for twice the time. On the
+// shortlist d is searched as scale_search.h tells: sixteen proposals, each with the best s per sub-block, least squares, then the
+// f16 neighbours.
 //
 // Where only even counts of negative signs can be stored and the count is odd, one sign is flipped: with the flip at i the
 // entry's P falls by 2 w_i |x_i| g_i, least for some i that does not depend on t, so the best i is found with the entry. Where eight

@@ -38,10 +38,15 @@ struct Half {
     alignas(64) float flip[256];
 };
 
-/// Sixteen entries per group that won at sixteen scales, and the scale that fits the sub-block best.
+/// Of each group the sixteen points that won at sixteen scales.
+struct Winners {
+    Point at[16];
+    std::int32_t point[16];
+};
+
+/// Those of all groups, and the scale that fits each sub-block best.
 struct Shortlist {
-    alignas(64) float p2[most_families][most_groups][16];
-    alignas(64) float q[most_families][most_groups][16];
+    Winners winners[most_families][most_groups];
     float free_scale[most_sub_blocks];
 };
 
@@ -118,8 +123,8 @@ struct Nearest {
     Flags point;
 };
 
-[[gnu::always_inline]] inline void keep_nearer(const Points& points, int k, Lanes scale, Nearest& nearest) {
-    const Lanes value = scale * points.at[k][1] - points.at[k][0];
+[[gnu::always_inline]] inline void keep_nearer(const Point& point, int k, Lanes scale, Nearest& nearest) {
+    const Lanes value = scale * point[1] - point[0];
     const Flags better = value < nearest.value;
     nearest.value = better ? value : nearest.value;
     nearest.point = better ? k - Flags{} : nearest.point;
@@ -129,8 +134,8 @@ struct Nearest {
 [[gnu::always_inline]] inline Nearest nearest_points(const Points& points, int first, int count, Lanes scale) {
     Nearest even{splat(1e30f), Flags{}}, odd = even;
     for (int k = first; k < first + count; k += 2) {
-        keep_nearer(points, k, scale, even);
-        keep_nearer(points, k + 1, scale, odd);
+        keep_nearer(points.at[k], k, scale, even);
+        keep_nearer(points.at[k + 1], k + 1, scale, odd);
     }
     const Flags better = odd.value < even.value;
     return {better ? odd.value : even.value, better ? odd.point : even.point};
@@ -152,24 +157,25 @@ struct Nearest {
 
 void shortlist(const Search& search, int sub_block, Points& points, Shortlist& list) {
     const Lanes scales = usual_scales(search, sub_block);
-    float p2[most_families][16] = {}, q[most_families][16] = {};
+    Point sums[most_families][16] = {};
     for (int g = sub_block * search.groups_per_sub_block; g < (sub_block + 1) * search.groups_per_sub_block; ++g) {
         fill_points(search, g, points);
         for (int f = 0; f < search.families; ++f) {
             const Nearest nearest = nearest_points(points, f * search.points_per_family, search.points_per_family, scales);
+            Winners& winners = list.winners[f][g];
             for (int k = 0; k < 16; ++k) {
-                const int point = nearest.point[k];
-                p2[f][k] += list.p2[f][g][k] = points.at[point][0];
-                q[f][k] += list.q[f][g][k] = points.at[point][1];
+                winners.point[k] = nearest.point[k];
+                winners.at[k] = points.at[nearest.point[k]];
+                sums[f][k] += winners.at[k];
             }
         }
     }
     float best_gain = 0;
     list.free_scale[sub_block] = 0;
     for (int f = 0; f < search.families; ++f)
-        for (int k = 0; k < 16; ++k) {
-            const float scale = p2[f][k] / (2 * q[f][k]), gain = p2[f][k] * scale;
-            if (p2[f][k] > 0 && gain > best_gain) best_gain = gain, list.free_scale[sub_block] = scale;
+        for (const Point& sum : sums[f]) {
+            const float scale = sum[0] / (2 * sum[1]), gain = sum[0] * scale;
+            if (sum[0] > 0 && gain > best_gain) best_gain = gain, list.free_scale[sub_block] = scale;
         }
 }
 
@@ -199,7 +205,7 @@ struct Part {
         for (int g = sub_block * search.groups_per_sub_block; g < (sub_block + 1) * search.groups_per_sub_block; ++g) {
             Part least{splat(1e30f), Lanes{}, Lanes{}};
             for (int k = 0; k < 16; ++k) {
-                const Lanes p2 = splat(list.p2[f][g][k]), q = splat(list.q[f][g][k]);
+                const Lanes p2 = splat(list.winners[f][g].at[k][0]), q = splat(list.winners[f][g].at[k][1]);
                 keep_better(least, {scale * q - p2, p2, q});
             }
             part.error += least.error, part.p2 += least.p2, part.q += least.q;
@@ -255,11 +261,8 @@ std::uint16_t search_d(const Search& search, const Shortlist& list) {
     return neighbour(bits, nearby - 8);
 }
 
-/// 2 P and Q of what was chosen for a super-block, times the factors of d.
-struct Chosen {
-    float p2 = 0, q = 0;
-    float error(float d) const { return d * (d * q - p2); }
-};
+/// The error less the energy of the values, where 2 P and Q are sums over a super-block, times the factors of d.
+float error_of(const Point& chosen, float d) { return d * (d * chosen[1] - chosen[0]); }
 
 /// The sign to flip in a group, as bit of eight.
 int flip_of(const Search& search, int group, int entry) {
@@ -275,36 +278,35 @@ int flip_of(const Search& search, int group, int entry) {
     return 1 << (first + weakest) % 8;
 }
 
-/// The best s of one sub-block and the entries with it, tried among all.
-void choose(const Search& search, int sub_block, float d, Points& points, BookCodes& codes, Chosen& chosen) {
+/// The best s of one sub-block, tried all at once, and the entries with it.
+void choose(const Search& search, const Shortlist& list, int sub_block, float d, BookCodes& codes, Point& chosen) {
     const BookForm& form = search.form;
     const int first = sub_block * search.groups_per_sub_block;
-    float factors[16];
-    for (int k = 0; k < 16; ++k) factors[k] = static_cast<float>(2 * (k % form.scales) + 1) * form.unit;
-    const Lanes scale = load_lanes(factors) * d;
-    Flags found[most_families][8];
-    alignas(64) float p2[most_families][8][16], q[most_families][8][16];
-    Lanes error[most_families] = {};
-    for (int g = 0; g < search.groups_per_sub_block; ++g) {
-        fill_points(search, first + g, points);
-        for (int f = 0; f < search.families; ++f) {
-            const Nearest nearest = nearest_points(points, f * search.points_per_family, search.points_per_family, scale);
-            error[f] += nearest.value * scale;
-            found[f][g] = nearest.point;
-            for (int k = 0; k < 16; ++k) p2[f][g][k] = points.at[nearest.point[k]][0], q[f][g][k] = points.at[nearest.point[k]][1];
+    const Flags s = Flags{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} & (form.scales - 1);
+    const Lanes factors = __builtin_convertvector(2 * s + 1, Lanes) * form.unit, scale = factors * d;
+    Flags winner[most_families][8];
+    float least = 1e30f;
+    int family = 0, lane = 0;
+    for (int f = 0; f < search.families; ++f) {
+        Lanes error{};
+        for (int g = 0; g < search.groups_per_sub_block; ++g) {
+            const Winners& winners = list.winners[f][first + g];
+            Nearest nearest{splat(1e30f), Flags{}};
+            for (int k = 0; k < 16; ++k) keep_nearer(winners.at[k], k, scale, nearest);
+            error += nearest.value * scale;
+            winner[f][g] = nearest.point;
         }
+        const int best = least_lane(error);
+        if (error[best] < least) least = error[best], family = f, lane = best;
     }
-    int family = 0, lane = least_lane(error[0]);
-    if (search.families == 2 && error[1][least_lane(error[1])] < error[0][lane]) family = 1, lane = least_lane(error[1]);
-    lane %= form.scales;
-    codes.scales[sub_block] = static_cast<std::uint8_t>(lane);
+    codes.scales[sub_block] = static_cast<std::uint8_t>(s[lane]);
     for (int g = 0; g < search.groups_per_sub_block; ++g) {
-        const int group = first + g, point = found[family][g][lane], entry = point % form.entries;
+        const Winners& winners = list.winners[family][first + g];
+        const int group = first + g, k = winner[family][g][lane], entry = winners.point[k] % form.entries;
         codes.entries[group] = static_cast<std::uint16_t>(entry);
-        if (form.shift != BookShift::none) codes.shifts[group] = static_cast<std::uint8_t>(point / form.entries);
+        if (form.shift != BookShift::none) codes.shifts[group] = static_cast<std::uint8_t>(winners.point[k] / form.entries);
         if (search.flipped(group)) codes.signs[group * form.group / 8] ^= static_cast<std::uint8_t>(flip_of(search, group, entry));
-        chosen.p2 += p2[family][g][lane] * factors[lane];
-        chosen.q += q[family][g][lane] * factors[lane] * factors[lane];
+        chosen += winners.at[k] * Point{factors[lane], factors[lane] * factors[lane]};
     }
 }
 
@@ -320,15 +322,15 @@ void search_codes(const BookForm& form, const float* values, const float* import
     Shortlist list;
     for (int j = 0; j < search.sub_blocks; ++j) shortlist(search, j, points, list);
     codes.d = search_d(search, list);
-    Chosen chosen;
+    Point chosen{};
     if (codes.d != 0)
-        for (int j = 0; j < search.sub_blocks; ++j) choose(search, j, stored_scale(search.sample, codes.d), points, codes, chosen);
-    if (chosen.q > 0) {
-        const std::uint16_t fitted = store_scale(search.sample, chosen.p2 / (2 * chosen.q));
-        if (chosen.error(stored_scale(search.sample, fitted)) < chosen.error(stored_scale(search.sample, codes.d))) codes.d = fitted;
+        for (int j = 0; j < search.sub_blocks; ++j) choose(search, list, j, stored_scale(search.sample, codes.d), codes, chosen);
+    if (chosen[1] > 0) {
+        const std::uint16_t fitted = store_scale(search.sample, chosen[0] / (2 * chosen[1]));
+        if (error_of(chosen, stored_scale(search.sample, fitted)) < error_of(chosen, stored_scale(search.sample, codes.d))) codes.d = fitted;
     }
     // Even the least d may be too large for the values.
-    if (!(chosen.error(stored_scale(search.sample, codes.d)) < 0)) codes = nothing;
+    if (!(error_of(chosen, stored_scale(search.sample, codes.d)) < 0)) codes = nothing;
 }
 
 }  // namespace
