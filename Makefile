@@ -1,6 +1,6 @@
 # Short names for the commands people type. CMake and Ninja do the work; a second run builds only what changed.
 #   make demo    fit the embedded model into 4 MB and show the result     make test    build and run all tests
-#   make fuzz    ten minutes of fuzzing the file readers                   make asan    tests under address and undefined
+#   make fuzz    ten minutes of fuzzing each reader                   make asan    tests under address and undefined
 #   make clean   remove everything that was built                         make tsan    tests under the thread sanitizer
 .PHONY: demo test fuzz asan tsan clean setup
 .DEFAULT_GOAL := test
@@ -39,8 +39,8 @@ tsan: build/tsan/build.ninja
 
 # One container after the other. New inputs go to build/fuzz/corpus; what crashes stays in build/fuzz with its input as crash-*.
 fuzz: build/fuzz/build.ninja
-	cmake --build --preset fuzz --target gguf_fuzz safetensors_fuzz
-	for name in gguf safetensors; do mkdir -p build/fuzz/corpus/$$name && \
+	cmake --build --preset fuzz
+	for name in gguf safetensors tokenizer template grammar; do mkdir -p build/fuzz/corpus/$$name && \
 	    build/fuzz/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -rss_limit_mb=2048 -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$name fuzz/corpus/$$name || exit 1; done
 

@@ -135,8 +135,8 @@ template <int width>
 [[gnu::always_inline]] inline void weights_to_bytes(CodeScratch& s, std::int64_t h, std::int64_t b) noexcept {
     __m512i words[4];
     for (int i = 0; i < 4; ++i) {
-        const Vector product = load(s.scores[h] + 16 * i) * load(s.value_scale[b] + 16 * i);
-        words[i] = _mm512_maskz_cvtps_epi32(0xFFFF, (__m512)product);
+        const __m512 product = _mm512_mul_ps(_mm512_loadu_ps(s.scores[h] + 16 * i), _mm512_loadu_ps(s.value_scale[b] + 16 * i));
+        words[i] = _mm512_maskz_cvtps_epi32(0xFFFF, product);
     }
     const __m512i first = _mm512_packus_epi32(words[0], words[1]), second = _mm512_packus_epi32(words[2], words[3]), low = _mm512_set1_epi16(255);
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -153,7 +153,7 @@ template <CacheLayout layout>
         const std::byte* const at = tile + (quad * dim + 32 * b) * 4;
         value[0] = load_integers(at), value[1] = load_integers(at + sizeof(Integers));
     } else {
-        typedef std::int8_t Signed __attribute__((vector_size(64)));
+        typedef std::int8_t Signed __attribute__((vector_size(sizeof(Integers))));
         const Bytes codes = load_bytes(tile + (quad * dim / 2 + 16 * b) * 4);
         const auto sign = (Signed)broadcast_word(&s.value_sign[b][4 * quad]);
         value[0] = (Integers)((((Signed)low_nibbles(codes) - 8) ^ sign) - sign);

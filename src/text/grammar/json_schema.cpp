@@ -199,7 +199,8 @@ class Compiler {
         const Json& first = followed(options[0], where);
         const Json* const properties = first.is_object() ? first.find("properties") : nullptr;
         if (!properties) return false;
-        for (const auto& [name, schema] : properties->members()) {
+        for (const auto& property : properties->members()) {
+            const std::string& name = property.first;
             std::set<std::string> constants;
             const bool apart = std::all_of(options.begin(), options.end(), [&](const Json& o) {
                 const Json& option = followed(o, where);

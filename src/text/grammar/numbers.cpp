@@ -17,14 +17,16 @@ constexpr std::int64_t largest = 999'999'999'999'999;
 static Expression digits(std::size_t count) { return repeat(characters({{'0', '9'}}), static_cast<std::int64_t>(count), static_cast<std::int64_t>(count)); }
 static Expression digit_between(char first, char last) { return characters({{static_cast<char32_t>(first), static_cast<char32_t>(last)}}); }
 
+static bool consists_of(std::string_view s, char digit) { return s.find_first_not_of(digit) == std::string_view::npos; }
+
 static Expression not_below(std::string_view s) {
-    if (s.empty()) return sequence({});
+    if (consists_of(s, '0')) return digits(s.size());
     std::vector<Expression> parts{sequence({literal(s.substr(0, 1)), not_below(s.substr(1))})};
     if (s[0] < '9') parts.push_back(sequence({digit_between(static_cast<char>(s[0] + 1), '9'), digits(s.size() - 1)}));
     return choice(std::move(parts));
 }
 static Expression not_above(std::string_view s) {
-    if (s.empty()) return sequence({});
+    if (consists_of(s, '9')) return digits(s.size());
     std::vector<Expression> parts{sequence({literal(s.substr(0, 1)), not_above(s.substr(1))})};
     if (s[0] > '0') parts.push_back(sequence({digit_between('0', static_cast<char>(s[0] - 1)), digits(s.size() - 1)}));
     return choice(std::move(parts));
@@ -36,6 +38,7 @@ static Expression of_one_length(const std::string& a, const std::string& b) {
     const Expression prefix = literal(std::string_view(a).substr(0, common));
     if (common == a.size()) return prefix;
     const std::string_view after_a = std::string_view(a).substr(common + 1), after_b = std::string_view(b).substr(common + 1);
+    if (consists_of(after_a, '0') && consists_of(after_b, '9')) return sequence({prefix, digit_between(a[common], b[common]), digits(after_a.size())});
     std::vector<Expression> parts{sequence({literal(a.substr(common, 1)), not_below(after_a)}), sequence({literal(b.substr(common, 1)), not_above(after_b)})};
     if (b[common] - a[common] > 1) parts.push_back(sequence({digit_between(static_cast<char>(a[common] + 1), static_cast<char>(b[common] - 1)), digits(after_a.size())}));
     return sequence({prefix, choice(std::move(parts))});
