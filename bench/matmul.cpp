@@ -3,12 +3,16 @@
 //     bench_matmul [--formats q4_k,q8_0] [--rows 1,8,512] [--shape 5632x2048] [--threads 2] [--isa avx512] [--kernels panel_bytes]
 //
 // Weights come from memory, not from a cache: copies of the matrix, four times the last-level cache in all, take turns. Each
-// figure is the median of seven passes, and the kernels of a format take turns too, so that a busy moment hits all alike.
+// figure is the median of seven passes, and the kernels of a format take turns too, so that a busy moment hits all alike. For up to
+// four rows, which wait for memory, reading is timed after every pass, and the last column is the median share of it: on a virtual
+// machine the speed of memory changes from one second to the next.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <memory>
 #include <random>
 #include <sstream>
 
@@ -16,6 +20,7 @@
 #include "formats/panels.h"
 #include "formats/registry.h"
 #include "measure/cost.h"
+#include "measure/machine.h"
 #include "ops/registry.h"
 #include "ops/support.h"
 
@@ -50,7 +55,10 @@ struct Setup {
     core::Pool& pool;
     cpu::Isa isa;
     std::int64_t n, k;
+    measure::ReadMeter* meter;  ///< null: there are only many rows
 };
+
+constexpr std::int64_t most_reading_rows = 4;
 
 // One thread is timed by the processor time it gets, which other programs do not lengthen; several by the clock.
 double now_seconds(const core::Pool& pool) {
@@ -81,7 +89,7 @@ void time_format(const Setup& s, const formats::Format& format, const std::vecto
     std::map<core::Layout, std::vector<core::Tensor>> weights;
     const ops::Attributes none;
     for (const std::int64_t r : rows) {
-        std::map<std::string, std::vector<double>> times;
+        std::map<std::string, std::vector<double>> times, shares;
         for (int pass = 0; pass < 8; ++pass)
             for (const core::Layout layout : {core::Layout::rows, core::Layout::panels}) {
                 if (layout == core::Layout::panels && !formats::has_panels(format)) continue;
@@ -93,13 +101,17 @@ void time_format(const Setup& s, const formats::Format& format, const std::vecto
                     while (set.size() < copies) set.push_back(layout == core::Layout::panels ? formats::make_panels(in_rows, &s.pool) : random_weight(format, s.n, s.k));
                     const std::vector<core::Tensor> used(set.begin(), set.begin() + static_cast<std::ptrdiff_t>(r > 16 ? 1 : copies));
                     const double seconds = time_pass(s, kernel, used, r);
-                    if (pass > 0) times[std::string(kernel.name)].push_back(seconds);
+                    if (pass == 0) continue;
+                    times[std::string(kernel.name)].push_back(seconds);
+                    if (r <= most_reading_rows) shares[std::string(kernel.name)].push_back(static_cast<double>(bytes) / seconds / s.meter->bytes_per_second());
                 }
             }
         for (const auto& [name, samples] : times) {
             const double seconds = core::median(samples);
-            std::printf("%-7s %-12s %4lld rows %9.1f us %7.2f GB/s %8.1f GOP/s\n", std::string(format.name).c_str(), name.c_str(), static_cast<long long>(r),
+            std::printf("%-7s %-12s %4lld rows %9.1f us %7.2f GB/s %8.1f GOP/s", std::string(format.name).c_str(), name.c_str(), static_cast<long long>(r),
                         seconds * 1e6, static_cast<double>(bytes) / seconds * 1e-9, 2e-9 * static_cast<double>(r * s.n * s.k) / seconds);
+            if (r <= most_reading_rows) std::printf(" %4.0f %% of reading", 100 * core::median(shares[name]));
+            std::puts("");
         }
         std::fflush(stdout);
     }
@@ -116,9 +128,13 @@ int main(int count, char** arguments) {
     }
     core::Pool pool(std::stoi(options["--threads"]));
     const std::vector<std::string> shape = split(options["--shape"], 'x');
-    const Setup setup{pool, cpu::parse_isa(options["--isa"]), std::stoll(shape.at(0)), std::stoll(shape.at(1))};
     std::vector<std::int64_t> rows;
     for (const std::string& r : split(options["--rows"], ',')) rows.push_back(std::stoll(r));
+    const cpu::Isa isa = cpu::parse_isa(options["--isa"]);
+    if (isa > cpu::highest_isa()) return std::fprintf(stderr, "this processor has only %s\n", cpu::name(cpu::highest_isa())), 2;
+    std::unique_ptr<measure::ReadMeter> meter;
+    if (*std::min_element(rows.begin(), rows.end()) <= most_reading_rows) meter = std::make_unique<measure::ReadMeter>(pool, isa);
+    const Setup setup{pool, isa, std::stoll(shape.at(0)), std::stoll(shape.at(1)), meter.get()};
     std::vector<std::string> names = split(options["--formats"], ',');
     if (names.empty())
         for (const formats::Format* format : formats::all())

@@ -2,6 +2,7 @@
 #include "cli/common.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "run/evictions/registry.h"
 
 namespace tailor::cli::eval_command {
 
@@ -10,6 +11,7 @@ struct Settings {
     std::vector<std::int32_t> token_ids;
     std::int64_t threads = 0, window = 0, windows = 0;
     bool exact = false, fast = false;
+    run::KvBudgetOptions kv_budget;
 };
 
 static void declare(Options& options, Settings& s) {
@@ -21,6 +23,8 @@ static void declare(Options& options, Settings& s) {
     options.add("--token-ids", s.token_ids, "evaluate exactly these ids in one batch: 1,2,3; needs --logits-out");
     options.add("--logits-out", s.logits, "write the logits of one batch as raw little-endian float32 [tokens][vocabulary]");
     options.add("--kv", s.kv_format, "number format of the KV cache: f32, f16, bf16, q8_0 ...");
+    options.add("--kv-budget", s.kv_budget.entries, "most entries of the KV cache; the divergence is then from the model with its whole cache, or from --reference");
+    options.add("--kv-policy", s.kv_budget.policy, "which entries of a limited cache stay: " + run::evictions::names());
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
     options.flag("--fast", s.fast, "activations of 8 bits instead of 16, for weights of 4 bits and less");
     options.flag("--exact", s.exact, "by the double-precision reference of every operator: slow");
@@ -65,17 +69,17 @@ static std::string figure(const run::Figure& f) { return core::format("{:#.5g} Â
 static std::string share(const run::Figure& f) { return core::format("{:.3f} % Â± {:.2g}", 100 * f.value, 100 * f.standard_error); }
 
 static void print_report(const run::Evaluation& e, std::size_t windows, std::int64_t window, double noise) {
-    std::vector<std::vector<std::string>> rows{{"tokens scored", core::format("{} in {} windows of {}", e.tokens, windows, window)},
-                                               {"perplexity", figure(e.perplexity)}};
+    std::vector<std::vector<std::string>> rows{{"tokens scored", core::format("{} in {} windows of {}", e.tokens, windows, window)}};
+    if (!e.of_vectors) rows.push_back({"perplexity", figure(e.perplexity)});
     if (e.has_reference) {
-        rows.push_back({"reference perplexity", figure(e.reference_perplexity)});
-        rows.push_back({"KL divergence, mean", figure(e.mean) + " nats per token"});
+        if (!e.of_vectors) rows.push_back({"reference perplexity", figure(e.reference_perplexity)});
+        rows.push_back(e.of_vectors ? std::vector<std::string>{"cosine distance, mean", figure(e.mean)} : std::vector<std::string>{"KL divergence, mean", figure(e.mean) + " nats per token"});
         rows.push_back({"  median", figure(e.median)});
         rows.push_back({"  99 %", figure(e.percentile_99)});
         rows.push_back({"  99.9 %", figure(e.percentile_99_9)});
         rows.push_back({"  largest", figure(e.maximum)});
         rows.push_back({"  numerical noise", core::format("{:.2g} (the model against itself, sums in another order)", noise)});
-        rows.push_back({"same most likely token", share(e.top1_agreement)});
+        if (!e.of_vectors) rows.push_back({"same most likely token", share(e.top1_agreement)});
     }
     // core::table would set a column of figures to the right; these are read from the left.
     std::size_t widest = 0;
@@ -85,12 +89,15 @@ static void print_report(const run::Evaluation& e, std::size_t windows, std::int
 
 static void evaluate_text(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool, bool json) {
     model->tokenizer();
-    const std::shared_ptr<run::LanguageModel> reference = s.reference.empty() ? nullptr : open_model(s.reference);
+    std::shared_ptr<run::LanguageModel> reference = s.reference.empty() ? nullptr : open_model(s.reference);
     const std::string text = input_text(s.file, "text to evaluate on");
     if (reference) require_same_tokens(*model, *reference, text);
     const std::int64_t window = window_length(*model, s.window);
     const run::Windows windows = text_windows(*model, text, s.file, window, s.windows);
-    run::Session session(model, pool, session_options(s, window));
+    run::SessionOptions options = session_options(s, window);
+    options.kv_budget = s.kv_budget;
+    run::Session session(model, pool, options);
+    if (!reference && s.kv_budget.entries > 0) reference = model;
     std::unique_ptr<run::Session> reference_session;
     if (reference) reference_session = std::make_unique<run::Session>(reference, pool, session_options(s, window));
     run::Evaluation e;
@@ -135,6 +142,7 @@ extern const Command eval = {
                 "tailor eval small.gguf -f text.txt --reference model.gguf\n"
                 "tailor eval model.gguf -f text.txt -c 2048 --windows 20 --json\n"
                 "tailor eval model.gguf --token-ids 1,2,3 --logits-out logits.f32\n"
+                "tailor eval model.gguf -f text.txt -c 2048 --kv-budget 512 --kv-policy window\n"
                 "tailor eval built-in-q4_k.gguf --reference default < text.txt",
     .run = &eval_command::run,
     .place = 30,

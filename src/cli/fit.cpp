@@ -76,7 +76,8 @@ static std::string figure(const core::Json* value, double scale, const char* pat
 
 // The before/after table.
 static std::string summary(const core::Json& plan) {
-    std::vector<std::vector<std::string>> rows = {{"", "file", "bits/weight", "memory", "ms/token", "ms/prompt", "perplexity", "KL mean", "KL 99 %", "same top token", "budget"}};
+    const std::string distance = plan.at("divergence").string() == "kl" ? "KL" : "distance";
+    std::vector<std::vector<std::string>> rows = {{"", "file", "bits/weight", "memory", "ms/token", "ms/prompt", "perplexity", distance + " mean", distance + " 99 %", "same top token", "budget"}};
     for (const core::Json& c : plan.at("candidates").items()) {
         const core::Json* const kl = c.find("kl");
         rows.push_back({(c.at("chosen").boolean() ? "* " : "  ") + c.at("name").string(), core::human_bytes(c.at("file_bytes").number()),

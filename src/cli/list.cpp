@@ -7,6 +7,8 @@
 #include "formats/registry.h"
 #include "models/registry.h"
 #include "ops/registry.h"
+#include "run/drafts/registry.h"
+#include "run/evictions/registry.h"
 #include "search/registry.h"
 #include "text/pre_tokenizers/registry.h"
 #include "text/tokenizers/registry.h"
@@ -73,6 +75,8 @@ static const Page pages[] = {
     {"pre-tokenizers", &pre_tokenizers},
     {"methods", [] { return named("method", compress::all()); }},
     {"strategies", [] { return named("strategy", search::all()); }},
+    {"drafters", [] { return named("drafter", run::drafts::all()); }},
+    {"evictions", [] { return named("eviction", run::evictions::all()); }},
     {"commands", [] { return named("command", all()); }},
 };
 
@@ -88,7 +92,7 @@ static core::Json json_rows(const Rows& rows) {
 
 static void run(Options& options) {
     std::string name;
-    options.add("page", name, "formats, operators, families, containers, tokenizers, pre-tokenizers, methods, strategies or commands; all without it");
+    options.add("page", name, "formats, operators, families, containers, tokenizers, pre-tokenizers, methods, strategies, drafters, evictions or commands; all without it");
     options.parse();
     core::Json everything;
     bool found = false;

@@ -6,6 +6,10 @@
 #include "cli/common.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "run/comparison.h"
+#include "run/drafts/registry.h"
+#include "run/evictions/registry.h"
+#include "run/sparsity.h"
 #include "text/grammar/grammar.h"
 
 namespace tailor::cli::run_command {
@@ -13,8 +17,11 @@ namespace tailor::cli::run_command {
 struct Settings {
     ModelOptions model;
     run::GenerateOptions generate;
-    std::string prompt, prompt_file, grammar, json_schema;
+    std::string prompt, prompt_file, grammar, json_schema, speculate;
     std::vector<std::int32_t> token_ids;
+    run::KvBudgetOptions kv_budget;
+    run::SparsityOptions sparsity;
+    std::string sparsity_text;
     bool no_prompt = false, explain = false, check = false;
 };
 
@@ -27,6 +34,12 @@ static void declare(Options& options, Settings& s) {
     add_generation_options(options, s.generate);
     options.add("--grammar", s.grammar, "write only what this grammar (GBNF: a file, or the rules themselves) allows");
     options.add("--json-schema", s.json_schema, "write only JSON that is valid under this schema (a file, or the schema itself)");
+    options.add("--speculate", s.speculate, "guess tokens and check several in one step, if that is faster: " + run::drafts::forms());
+    options.add("--kv-budget", s.kv_budget.entries, "most entries of the KV cache, fewer than the text has tokens; says what it gained and what it changed");
+    options.add("--kv-policy", s.kv_budget.policy, "which entries of a limited cache stay: " + run::evictions::names());
+    options.add("--sparsity", s.sparsity.share, "leave out this share of the feed-forward neurons of each written token, 0.5; says what it gained and what it changed");
+    options.add("--sparsity-rule", s.sparsity.rule, "which neurons: cats (small gates) or chess (small gates of neurons that let little through)");
+    options.add("--sparsity-text", s.sparsity_text, "file whose first 256 tokens tell which gates are small; without one, the prompt");
     options.flag("--ignore-eos", s.generate.ignore_end, "go on after the model's end token");
     options.flag("--no-prompt", s.no_prompt, "do not print the prompt before its continuation");
     options.flag("--explain", s.explain, "print the kernel of each node and why faster ones declined, then stop");
@@ -71,7 +84,16 @@ static void check_kernels(run::Session& session, const std::vector<text::TokenId
     if (!found.empty()) core::fail(core::ErrorKind::numeric, "{} nodes differ from their reference, the first is {}", found.size(), found[0].node);
 }
 
-static void write_text(const Settings& s, run::Session& session, const std::vector<text::TokenId>& ids, const std::string& prompt, bool json) {
+// What a way of decoding that changes the text gained, and how much it changes: against a session of the same model without it.
+static std::optional<run::Comparison> compare_with_plain(const Settings& s, run::Session& session, core::Pool& pool, std::vector<text::TokenId> text, const std::vector<text::TokenId>& written) {
+    if (s.kv_budget.entries == 0 && s.sparsity.share == 0) return {};
+    text.insert(text.end(), written.begin(), written.end());
+    run::SessionOptions options = s.model.session();
+    run::Session plain(session.shared_model(), pool, options);
+    return run::compare_steps(session, plain, text, static_cast<std::int64_t>(written.size()));
+}
+
+static void write_text(const Settings& s, run::Session& session, core::Pool& pool, const std::vector<text::TokenId>& ids, const std::string& prompt, bool json) {
     const bool streams = !json && session.model().has_tokenizer();
     if (streams && !s.no_prompt) print(prompt);
     const run::Generated g = run::generate(session, ids, s.generate, [&](std::string_view piece) {
@@ -79,11 +101,14 @@ static void write_text(const Settings& s, run::Session& session, const std::vect
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);
     });
+    const std::optional<run::Comparison> change = compare_with_plain(s, session, pool, ids, g.ids);
     const double prompt_rate = static_cast<double>(ids.size()) / g.prompt_seconds, decode_rate = static_cast<double>(g.ids.size()) / g.decode_seconds;
     if (json) {
         core::Json j;
         j.set("prompt_ids", core::Json::array(ids)).set("ids", core::Json::array(g.ids)).set("text", g.text).set("stop_reason", g.stop_reason);
         j.set("prompt_tokens_per_second", prompt_rate).set("decode_tokens_per_second", decode_rate);
+        if (g.speculation) j.set("speculation", g.speculation->json());
+        if (change) j.set("against_plain_decoding", change->json());
         return print_json(j);
     }
     if (!streams) {
@@ -94,6 +119,15 @@ static void write_text(const Settings& s, run::Session& session, const std::vect
     print("\n");
     if (::isatty(STDERR_FILENO))
         note(core::format("[{} prompt tokens at {:.1f}/s, {} written at {:.1f}/s, stopped: {}]", ids.size(), prompt_rate, g.ids.size(), decode_rate, g.stop_reason));
+    if (g.speculation) note(g.speculation->text());
+    if (change) note("against plain decoding: " + change->text());
+}
+
+// The thresholds that were asked for; null if none were.
+static std::unique_ptr<run::Sparsity> make_sparsity(const Settings& s, const std::shared_ptr<run::LanguageModel>& model, core::Pool& pool, const std::vector<text::TokenId>& prompt) {
+    if (s.sparsity.share == 0) return nullptr;
+    run::Session dense(model, pool, s.model.session());
+    return std::make_unique<run::Sparsity>(dense, s.sparsity_text.empty() ? prompt : model->tokenizer().encode(core::read_text_file(s.sparsity_text)), s.sparsity);
 }
 
 static void run(Options& options) {
@@ -107,23 +141,30 @@ static void run(Options& options) {
         std::swap(s.prompt, s.model.model);
     const auto model = s.model.open();
     core::Pool pool(static_cast<int>(s.model.threads));
-    run::Session session(model, pool, s.model.session());
+    std::vector<text::TokenId> ids = s.token_ids;
+    std::string prompt;
+    s.generate.ignore_end |= !ids.empty();  // so that a continuation can be compared id by id
+    if (ids.empty() && !s.explain) {
+        prompt = prompt_text(s);
+        ids = model->tokenizer().encode(prompt);
+    }
+    const std::unique_ptr<run::Sparsity> sparsity = make_sparsity(s, model, pool, ids);
+    run::SessionOptions session_options = s.model.session();
+    session_options.kv_budget = s.kv_budget;
+    if (sparsity) session_options.rewrite = [&](const graph::Graph& graph) { return sparsity->apply(graph); };
+    run::Session session(model, pool, session_options);
     if (s.explain) {
         if (options.json()) print_json(session.plan(1, 1).explain_json());
         else print(session.plan(1, 1).explain());
         return;
     }
-    std::vector<text::TokenId> ids = s.token_ids;
-    std::string prompt;
-    s.generate.ignore_end |= !ids.empty();  // so that a continuation can be compared id by id
-    if (ids.empty()) {
-        prompt = prompt_text(s);
-        ids = model->tokenizer().encode(prompt);
-    }
     const auto mask = make_mask(s, *model);
     s.generate.mask = mask.get();
+    std::unique_ptr<run::drafts::Drafter> drafter;
+    if (!s.speculate.empty()) drafter = run::drafts::make(s.speculate, session, pool, s.generate.sampler);
+    s.generate.drafter = drafter.get();
     if (s.check) check_kernels(session, ids, options.json());
-    else write_text(s, session, ids, prompt, options.json());
+    else write_text(s, session, pool, ids, prompt, options.json());
 }
 
 }  // namespace tailor::cli::run_command
@@ -138,6 +179,10 @@ extern const Command run = {
                 "echo \"My dear\" | tailor run model.gguf --json\n"
                 "tailor run model.gguf --token-ids 1,2,3 -n 48 --temp 0 --json\n"
                 "tailor run model.gguf -p \"A person as JSON:\" --json-schema '{\"properties\":{\"name\":{\"type\":\"string\"}},\"required\":[\"name\"]}'\n"
+                "tailor run model.gguf -f report.txt --speculate prompt-lookup\n"
+                "tailor run model.gguf -p Hello --speculate draft=small.gguf --temp 0\n"
+                "tailor run model.gguf -f report.txt -c 8192 --kv-budget 1024\n"
+                "tailor run model.gguf -p Hello --sparsity 0.5 --sparsity-text text.txt\n"
                 "tailor run model.gguf -p Hello --explain",
     .run = &run_command::run,
     .place = 10,

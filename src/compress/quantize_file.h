@@ -17,7 +17,7 @@ namespace tailor::compress {
 using ChooseFormat = std::function<const formats::Format&(const files::TensorInfo&)>;
 
 /// True for what is worth quantizing: weights of at least two dimensions with rows of 32 values or more. Vectors (norms,
-/// biases) are few and sensitive; shorter rows belong to convolution kernels.
+/// biases), routers of experts and tables of positions are few and sensitive; shorter rows belong to convolution kernels.
 bool is_weight_matrix(const files::TensorInfo& tensor);
 
 /// `wanted` if rows of `width` values fit its blocks; else the smallest format that fits, can be encoded and stored in

@@ -31,7 +31,8 @@ Graph remove_dead(const Graph& graph) {
 
 Graph fuse_gate(const Graph& graph) {
     const std::vector<int> readers = count_readers(graph);
-    const std::pair<const ops::Op*, std::string_view> gates[] = {{&ops::get("silu"), "swiglu"}, {&ops::get("gelu"), "geglu"}};
+    const std::pair<const ops::Op*, std::string_view> gates[] = {
+        {&ops::get("silu"), "swiglu"}, {&ops::get("gelu"), "geglu"}, {&ops::get("relu"), "reglu"}, {&ops::get("sigmoid"), "glu"}};
     const ops::Op* const multiply = &ops::get("multiply");
     std::size_t index = 0;
     return graph.rewritten([&](Graph& target, const Node& node, const std::vector<Value>& inputs) {

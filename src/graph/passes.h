@@ -7,7 +7,8 @@
 
 namespace tailor::graph {
 
-/// multiply(silu(gate), up) becomes swiglu(gate, up), and with gelu geglu(gate, up), when nothing else reads the activation's result.
+/// multiply(silu(gate), up) becomes swiglu(gate, up), likewise gelu geglu, relu reglu and sigmoid glu, when nothing else reads the
+/// activation's result.
 Graph fuse_gate(const Graph& graph);
 /// Drops nodes that no output depends on.
 Graph remove_dead(const Graph& graph);

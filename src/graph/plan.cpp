@@ -15,6 +15,9 @@ using core::ErrorKind;
 using core::fail;
 
 Plan::Plan(const Graph& graph, core::Pool& pool, PlanOptions options) : graph_(optimize(graph)), pool_(pool), options_(options) {
+    // Asking also makes the system grant tile registers, which a process has not before (cpu/isa.cpp).
+    if (const cpu::Isa highest = cpu::highest_isa(); options_.isa > highest)
+        fail(ErrorKind::usage, "a plan for level {} was asked for, this processor has only {}", cpu::name(options_.isa), cpu::name(highest));
     input_data_.assign(graph_.nodes().size(), nullptr);
     for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
         const Node& node = graph_.nodes()[i];

@@ -16,7 +16,7 @@
 namespace tailor::graph {
 
 struct PlanOptions {
-    cpu::Isa isa = cpu::Isa::base;  ///< highest level to use
+    cpu::Isa isa = cpu::Isa::base;  ///< highest level to use; Error(usage) if this processor lacks it
     bool use_reference = false;     ///< every node by its double-precision definition
     ops::StateOptions state;        ///< context of the states
     double most_error = 1;          ///< kernels that add more than this by design decline (ops::Kernel::error)

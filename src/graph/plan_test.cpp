@@ -64,16 +64,19 @@ TEST(Passes, FuseTheGateAndDropTheDead) {
     EXPECT_EQ(3, count_nodes(g, "matmul"));
 }
 
-TEST(Passes, FuseTheGateOfGelu) {
-    const Graph g = optimize(feed_forward(3, "gelu"));
-    EXPECT_EQ(0, count_nodes(g, "gelu"));
-    EXPECT_EQ(0, count_nodes(g, "multiply"));
-    EXPECT_EQ(1, count_nodes(g, "geglu"));
-    EXPECT_EQ(1, count_nodes(optimize(feed_forward(3, "relu")), "relu"));
-    Runner fused(feed_forward(3, "gelu"), 3, {}), apart(feed_forward(3, "gelu"), 3, {.use_reference = true});
-    const std::vector<float> a = fused.run(), b = apart.run();
-    const float largest = *std::max_element(b.begin(), b.end());
-    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-5f * largest) << "at " << i;
+TEST(Passes, FuseTheGatesOfOtherActivations) {
+    for (const auto& [activation, gate] : {std::pair{"gelu", "geglu"}, {"relu", "reglu"}, {"sigmoid", "glu"}}) {
+        SCOPED_TRACE(activation);
+        const Graph g = optimize(feed_forward(3, activation));
+        EXPECT_EQ(0, count_nodes(g, activation));
+        EXPECT_EQ(0, count_nodes(g, "multiply"));
+        EXPECT_EQ(1, count_nodes(g, gate));
+        Runner fused(feed_forward(3, activation), 3, {}), apart(feed_forward(3, activation), 3, {.use_reference = true});
+        const std::vector<float> a = fused.run(), b = apart.run();
+        const float largest = *std::max_element(b.begin(), b.end());
+        for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-5f * largest) << "at " << i;
+    }
+    EXPECT_EQ(1, count_nodes(optimize(feed_forward(3, "tanh")), "tanh"));
 }
 
 TEST(Passes, LeaveASiluThatOthersRead) {
@@ -102,6 +105,20 @@ TEST(Plan, ExplainsItsChoices) {
     EXPECT_NE(std::string::npos, many.plan.explain().find("panels"));
     const core::Json rows = one.plan.explain_json();
     for (const core::Json& row : rows.items()) EXPECT_NE("reference", row.at("kernel").string()) << row.at("node").string();
+}
+
+TEST(Plan, RefusesALevelThatTheProcessorLacks) {
+    const cpu::Isa highest = cpu::highest_isa();
+    if (highest == cpu::Isa::amx) GTEST_SKIP() << "this processor has every level";
+    core::Pool pool{1};
+    const PlanOptions options{.isa = static_cast<cpu::Isa>(static_cast<int>(highest) + 1)};
+    try {
+        const Plan plan(feed_forward(2), pool, options);
+        FAIL() << "planned for " << cpu::name(options.isa);
+    } catch (const core::Error& error) {
+        EXPECT_EQ(error.kind(), core::ErrorKind::usage);
+        EXPECT_NE(std::string(error.what()).find(cpu::name(highest)), std::string::npos) << error.what();
+    }
 }
 
 TEST(Plan, CheckFindsNothingInGoodKernelsAndEverythingAtToleranceZero) {

@@ -25,6 +25,7 @@ struct Experts {
     double scale = 1;                      ///< on the weights (expert_weights_scale)
     bool weigh_input = false;              ///< weights go on what an expert is asked rather than on what it answers
     std::string_view activation = "silu";  ///< of the gate, or an operator of gate and up: "clamped_swiglu"
+    bool gated = true;                     ///< false: Wdown act(Wup x), without ffn_gate_exps
 
     // From the file alone.
     std::int64_t count = 0, used = 0;             ///< expert_count, expert_used_count
@@ -40,6 +41,8 @@ bool has_experts(const Builder& b, const Layer& l);
 
 /// The block above for x [rows, dim].
 Value expert_feed_forward(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x);
+/// The same with scores [rows, experts] that were made elsewhere, before scoring: of a router that sees something else than x.
+Value mix_experts(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x, Value scores);
 
 /// The same if the layer has experts, else a gated feed-forward part with silu.
 Value expert_or_plain_feed_forward(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x);

@@ -152,6 +152,84 @@ TEST(Experts, SharedOneAnswersEveryToken) {
     EXPECT_LT(difference(halved, logits_of(silent)), same);
 }
 
+// Gemma 4 with a second branch of experts beside the dense one.
+TinyModel gemma4(bool with_branch) {
+    TinyModel model = with_branch ? with_equal_experts("gemma4") : TinyModel("gemma4");
+    for (const char* const norm : {"post_attention_norm.weight", "post_ffw_norm.weight"}) model.add_to_layers(norm, {dim});
+    for (const char* const norm : {"attn_q_norm.weight", "attn_k_norm.weight"}) model.add_to_layers(norm, {head_dim});
+    model.set("attention.sliding_window", std::int64_t{5});
+    if (!with_branch) return model;
+    const TinyModel plain("llama");
+    for (std::int64_t i = 0; i < model.layers(); ++i) {
+        for (const char* const part : {"ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"}) model.add(layer_name(i) + part, plain.at(layer_name(i) + part).shape);
+        fill(model.add(layer_name(i) + "post_ffw_norm_1.weight", {dim}), 1);
+        fill(model.add(layer_name(i) + "post_ffw_norm_2.weight", {dim}), 1);
+        model.put(layer_name(i) + "pre_ffw_norm_2.weight", model.at(layer_name(i) + "ffn_norm.weight"));
+        model.add(layer_name(i) + "ffn_gate_inp.scale", {dim});
+    }
+    return model;
+}
+
+void silence(TinyModel& model, const std::string& down) {
+    for (std::int64_t i = 0; i < model.layers(); ++i) fill(model.at(layer_name(i) + down), 0);
+}
+
+TEST(Gemma4, ExpertsStandBesideTheDensePart) {
+    const std::vector<float> dense = logits_of(gemma4(false));
+    // With one branch silent, what is left is normalized twice.
+    TinyModel silent_experts = gemma4(true), silent_dense = gemma4(true), both = gemma4(true);
+    silence(silent_experts, "ffn_down_exps.weight");
+    silence(silent_dense, "ffn_down.weight");
+    EXPECT_LT(difference(dense, logits_of(silent_experts)), 1e-3);
+    EXPECT_LT(difference(dense, logits_of(silent_dense)), 1e-3);
+    EXPECT_LT(difference(dense, logits_of(both)), 1e-3) << "twice the same, normalized";
+    both.add_to_layers("ffn_down_exps.weight", {experts, dim, ffn});
+    const std::vector<float> mixed = logits_of(both);
+    EXPECT_GT(difference(dense, mixed), 0.01);
+    // The router sees the residual, by a scale of its own; every expert's answer may have one too.
+    TinyModel other_scale = both, rescaled = both;
+    other_scale.add_to_layers("ffn_down_exps.scale", {experts});
+    for (std::int64_t i = 0; i < both.layers(); ++i) {
+        const core::Tensor router = formats::make_tensor(formats::get("f32"), {experts, dim}), scale = formats::make_tensor(formats::get("f32"), {dim});
+        for (std::int64_t j = 0; j < experts * dim; ++j) router.row_f32(0)[j] = both.at(layer_name(i) + "ffn_gate_inp.weight").row_f32(0)[j] / 2;
+        for (std::int64_t j = 0; j < dim; ++j) scale.row_f32(0)[j] = both.at(layer_name(i) + "ffn_gate_inp.scale").row_f32(0)[j] * 2;
+        rescaled.put(layer_name(i) + "ffn_gate_inp.weight", router);
+        rescaled.put(layer_name(i) + "ffn_gate_inp.scale", scale);
+    }
+    EXPECT_LT(difference(mixed, logits_of(rescaled)), same);
+    EXPECT_GT(difference(mixed, logits_of(other_scale)), 1e-3);
+    const graph::Graph g = graph_of(both);
+    const graph::Node& seen = g.node(g.find("blk.1.ffn_route_input"));
+    EXPECT_EQ("column_scale", seen.op->name);
+    const graph::Node& shrunk = g.node(seen.inputs[0]);
+    EXPECT_NEAR(1 / std::sqrt(32.0), shrunk.attributes.real("factor"), 1e-12);
+    EXPECT_EQ(g.node(g.find("blk.1.ffn_norm")).inputs[0], g.node(shrunk.inputs[0]).inputs[0]) << "the residual";
+}
+
+TEST(NomicBert, ExpertsWithoutGates) {
+    TinyModel model("nomic-bert-moe"), plain("nomic-bert-moe");
+    for (TinyModel* const m : {&model, &plain}) {
+        for (const char* const name : {"attn_norm", "ffn_norm", "ffn_gate"}) m->remove_from_layers(std::string(name) + ".weight");
+        for (const char* const name : {"attn_output_norm.weight", "layer_output_norm.weight"}) m->add_to_layers(name, {dim});
+        m->add("token_embd_norm.weight", {dim});
+        m->remove("output_norm.weight");
+    }
+    // Every other layer has experts, all alike; the weights of two of six do not sum to 1.
+    model.set("expert_count", experts);
+    model.set("expert_used_count", used);
+    for (const std::int64_t i : {1, 3}) {
+        model.add(layer_name(i) + "ffn_gate_inp.weight", {experts, dim});
+        for (const char* const part : {"ffn_up", "ffn_down"}) {
+            model.put(layer_name(i) + part + "_exps.weight", copies(model.at(layer_name(i) + part + ".weight"), experts));
+            model.remove(layer_name(i) + part + ".weight");
+        }
+    }
+    EXPECT_GT(difference(logits_of(plain), logits_of(model)), 1e-3);
+    model.metadata().set_boolean("nomic-bert-moe.expert_weights_norm", true);
+    EXPECT_LT(difference(logits_of(plain), logits_of(model)), same);
+    EXPECT_EQ(2, count_nodes(graph_of(model), "route"));
+}
+
 TEST(Experts, RefusesWithTheNameOfWhatIsWrong) {
     TinyModel no_count("llama");
     no_count.add_to_layers("ffn_gate_inp.weight", {experts, dim});

@@ -34,6 +34,7 @@ TEST(Families, LlamaShapedOnesAgree) {
     EXPECT_EQ(expected, logits_of(TinyModel("internlm2")));
     EXPECT_EQ(expected, logits_of(TinyModel("deci")));
     EXPECT_EQ(expected, logits_of(TinyModel("granite")));
+    EXPECT_EQ(logits_of(TinyModel("qwen2")), logits_of(TinyModel("qwen2vl")));
     EXPECT_GT(difference(expected, logits_of(TinyModel("qwen2"))), 0.01) << "rotary pairs of another layout";
 }
 

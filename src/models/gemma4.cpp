@@ -8,12 +8,14 @@
 // with a scalar s per layer, scores that are not scaled, and values normalized without weights; a layer without Wv takes
 // Wk n for both. p = (norm(Wmodel x0 / sqrt(dim)) + sqrt(width) * E2[token]) / sqrt(2) is split over the layers. The last
 // attention.shared_kv_layers layers have no keys and values: they use those of the last layer of their kind that has.
+// Models with experts add a second branch beside the first, with a router of its own:
+//     y = h + post_norm(norm_1(Wdown (gelu(Wgate m) * Wup m)) + norm_2(experts(norm(h)))),  scores = Wr (s * rms_norm(h) / sqrt(dim))
 // Windowed layers have head widths (*_swa) and rotary bases of their own; full layers turn only some pairs, which rope_freqs
 // says by enormous divisors.
 #include <cmath>
 
 #include "core/error.h"
-#include "models/blocks.h"
+#include "models/experts.h"
 
 namespace tailor::models::gemma4_family {
 
@@ -77,12 +79,28 @@ static Value add_layer_embedding(Builder& b, const Config& c, const Layer& l, Va
     return add(b, x, b.rms_norm(b.linear(gated, l.name + "proj", c.dim), l.name + "post_norm", c.epsilon));
 }
 
+// Scores of the router, which sees x by a norm without weights and a scale per column.
+static Value route(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x) {
+    const Value n = scaled(b, b.graph.add("rms_norm", {x}, {{"epsilon", c.epsilon}}), 1 / std::sqrt(static_cast<double>(c.dim)));
+    const Value seen = b.graph.add("column_scale", {n, b.weight(l.name + "ffn_gate_inp.scale", {c.dim})}, {}, l.name + "ffn_route_input");
+    return b.graph.add("matmul", {seen, b.weight(l.name + "ffn_gate_inp.weight", {e.count, c.dim})}, {}, l.name + "ffn_gate_inp");
+}
+
+static Value feed_forward(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x) {
+    const Value dense = gated_feed_forward(b, c, l, b.rms_norm(x, l.name + "ffn_norm", c.epsilon), "gelu");
+    if (!has_experts(b, l)) return dense;
+    if (e.count == 0) core::fail(core::ErrorKind::format, "layer {} has experts (ffn_gate_inp.weight), but expert_count is missing", l.index);
+    const Value first = b.rms_norm(dense, l.name + "post_ffw_norm_1", c.epsilon), scores = route(b, c, l, e, x);
+    const Value mixed = mix_experts(b, c, l, e, b.rms_norm(x, l.name + "pre_ffw_norm_2", c.epsilon), scores);
+    return add(b, first, b.rms_norm(mixed, l.name + "post_ffw_norm_2", c.epsilon));
+}
+
 static Value build(Builder& b) {
-    if (b.integer("expert_count", 0) > 0) core::fail(core::ErrorKind::unsupported, "gemma4 models with experts (gemma4.expert_count) are not supported");
     const Config c = read_config(b, "halves");
     const auto layers = static_cast<std::int64_t>(c.layers.size());
     const std::vector<bool> windowed = windowed_layers(b, c, 6);
     const std::int64_t width = b.integer("embedding_length_per_layer_input", 0), first_shared = layers - b.integer("attention.shared_kv_layers", 0);
+    const Experts e = read_experts(b, {.normalize = true, .activation = "gelu"});
     Kind full = full_layers(b, c), local = windowed_layers_of(b, c);
     Value x = scaled(b, embed(b, c), std::sqrt(static_cast<double>(c.dim)));
     const Value embeddings = layer_embeddings(b, c, x, width);
@@ -90,7 +108,7 @@ static Value build(Builder& b) {
         Kind& kind = windowed[static_cast<std::size_t>(l.index)] ? local : full;
         const Value mixed = attention(b, kind, l, b.rms_norm(x, l.name + "attn_norm", c.epsilon), l.index < first_shared);
         x = add(b, x, b.rms_norm(mixed, l.name + "post_attention_norm", c.epsilon));
-        const Value fed = gated_feed_forward(b, c, l, b.rms_norm(x, l.name + "ffn_norm", c.epsilon), "gelu");
+        const Value fed = feed_forward(b, c, l, e, x);
         x = add(b, x, b.rms_norm(fed, l.name + "post_ffw_norm", c.epsilon));
         if (width > 0) x = add_layer_embedding(b, c, l, x, embeddings, width);
         if (const Value s = b.optional_weight(l.name + "layer_output_scale.weight", {1}); s != graph::absent) x = b.graph.add("scale", {x, s});
@@ -107,7 +125,7 @@ namespace tailor::models::entries {
 extern const Model gemma4 = {
     .name = "gemma4",
     .architectures = gemma4_family::architectures,
-    .doc = "Gemma 4 without experts: two kinds of heads, shared keys and values, an embedding per layer",
+    .doc = "Gemma 4: two kinds of heads, shared keys and values, an embedding per layer, experts beside the feed-forward part",
     .build = &gemma4_family::build,
 };
 }  // namespace tailor::models::entries

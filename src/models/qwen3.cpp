@@ -4,7 +4,8 @@
 //     h = x + Wo attention(rope(rms_norm(Wq n)), rope(rms_norm(Wk n)), Wv n),  n = rms_norm(x)
 //     x = h + Wdown (silu(Wgate m) * Wup m),                                   m = rms_norm(h)
 // The norms of queries and keys are over each head, with weights that all heads share (Dehghani et al., "Scaling Vision
-// Transformers to 22 Billion Parameters", 2023, section 2); heads may be wider than dim / heads.
+// Transformers to 22 Billion Parameters", 2023, section 2); heads may be wider than dim / heads. Qwen3-VL is the same on text, as its
+// rotation by time, height and width has one number for all three there.
 #include "models/blocks.h"
 
 namespace tailor::models::qwen3_family {
@@ -27,7 +28,7 @@ static Value build(Builder& b) {
     return logits(b, c, b.rms_norm(wanted_rows(b, x), "output_norm", c.epsilon));
 }
 
-static constexpr std::string_view architectures[] = {"qwen3"};
+static constexpr std::string_view architectures[] = {"qwen3", "qwen3vl"};
 
 }  // namespace tailor::models::qwen3_family
 
@@ -35,7 +36,7 @@ namespace tailor::models::entries {
 extern const Model qwen3 = {
     .name = "qwen3",
     .architectures = qwen3_family::architectures,
-    .doc = "Qwen3: Llama with queries and keys normalized per head",
+    .doc = "Qwen3 and Qwen3-VL (text): Llama with queries and keys normalized per head",
     .build = &qwen3_family::build,
 };
 }  // namespace tailor::models::entries

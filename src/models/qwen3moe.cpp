@@ -26,7 +26,7 @@ static Value build(Builder& b) {
     return logits(b, c, b.rms_norm(wanted_rows(b, x), "output_norm", c.epsilon));
 }
 
-static constexpr std::string_view architectures[] = {"qwen3moe"};
+static constexpr std::string_view architectures[] = {"qwen3moe", "qwen3vlmoe"};
 
 }  // namespace tailor::models::qwen3moe_family
 
@@ -34,7 +34,7 @@ namespace tailor::models::entries {
 extern const Model qwen3moe = {
     .name = "qwen3moe",
     .architectures = qwen3moe_family::architectures,
-    .doc = "Qwen3 with experts: 30B-A3B, 235B-A22B, Coder",
+    .doc = "Qwen3 with experts: 30B-A3B, 235B-A22B, Coder, VL (text)",
     .build = &qwen3moe_family::build,
 };
 }  // namespace tailor::models::entries

@@ -36,6 +36,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.gradient, d.gradient}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::add_kernels
@@ -52,6 +54,7 @@ extern const Op add = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<2>,
+    .gradient = &add_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -56,6 +56,11 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const double limit = d.attributes.real("limit");
+    return {d.graph.add("pass_within", {d.input(0), d.gradient}, {{"low", -limit}, {"high", limit}})};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::clamp_kernels
@@ -72,6 +77,7 @@ extern const Op clamp = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &clamp_kernels::cases,
+    .gradient = &clamp_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -59,6 +59,15 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const auto of = [&](std::int64_t input) {
+        Attributes attributes = d.attributes;
+        attributes.set("input", input);
+        return d.graph.add("clamped_swiglu_gradient", {d.input(0), d.input(1), d.gradient}, std::move(attributes));
+    };
+    return {d.wants(0) ? of(0) : -1, d.wants(1) ? of(1) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::clamped_swiglu_kernels
@@ -75,6 +84,7 @@ extern const Op clamped_swiglu = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &clamped_swiglu_kernels::cases,
+    .gradient = &clamped_swiglu_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -51,6 +51,10 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.wants(0) ? d.graph.add("column_scale", {d.gradient, d.input(1)}) : -1, d.wants(1) ? d.graph.add("column_sum", {d.gradient, d.input(0)}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::column_scale_kernels
@@ -67,6 +71,7 @@ extern const Op column_scale = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &column_scale_kernels::cases,
+    .gradient = &column_scale_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

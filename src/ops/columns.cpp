@@ -55,6 +55,11 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t groups = d.attributes.integer("groups", 1);
+    return {d.graph.add("place_columns", {d.gradient}, {{"begin", d.attributes.integer("begin")}, {"width", d.shape(0).width() / groups}, {"groups", groups}})};
+}
+
 static const Kernel kernels[] = {{.name = "copy", .doc = "copies each row's part", .run = {{&run}}}};
 
 }  // namespace tailor::ops::columns_kernels
@@ -70,5 +75,6 @@ extern const Op columns = {
     .kernels = columns_kernels::kernels,
     .cost = &columns_kernels::cost,
     .cases = &columns_kernels::cases,
+    .gradient = &columns_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -59,5 +59,6 @@ extern const Op cross_attention = {
     .cost = &cross_attention_kernels::cost,
     .states = &cross_attention_kernels::states,
     .cases = &cross_attention_kernels::cases,
+    .not_differentiable = "its keys and values were left by another graph; training an encoder and a decoder together takes attention that sees both",
 };
 }  // namespace tailor::ops::entries

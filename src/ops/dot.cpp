@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cpu/simd.h"
+#include "ops/gradients.h"
 #include "ops/support.h"
 
 #define TAILOR_THIS_FILE "ops/dot.cpp"
@@ -60,6 +61,13 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// A product with a weight of one row.
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t width = d.shape(0).width();
+    return {d.wants(0) ? d.graph.add("matmul_transposed", {d.gradient, reshaped(d.graph, d.input(1), {1, width})}) : -1,
+            d.wants(1) ? d.graph.add("weight_gradient", {d.gradient, d.input(0)}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::dot_kernels
@@ -75,6 +83,7 @@ extern const Op dot = {
     .kernels = dot_kernels::kernels,
     .cost = &dot_kernels::cost,
     .cases = &dot_kernels::cases,
+    .gradient = &dot_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

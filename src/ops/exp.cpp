@@ -45,6 +45,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("multiply", {d.gradient, d.output})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::exp_kernels
@@ -61,6 +63,7 @@ extern const Op exp = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &exp_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

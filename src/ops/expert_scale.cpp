@@ -59,6 +59,11 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.wants(0) ? d.graph.add("expert_sum", {d.gradient, d.input(1)}, {{"used", d.shape(1).width()}}) : -1,
+            d.wants(1) ? d.graph.add("row_dot", {d.gradient, d.input(0)}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::expert_scale_kernels
@@ -74,6 +79,7 @@ extern const Op expert_scale = {
     .kernels = expert_scale_kernels::kernels,
     .cost = &expert_scale_kernels::cost,
     .cases = &expert_scale_kernels::cases,
+    .gradient = &expert_scale_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

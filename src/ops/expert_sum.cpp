@@ -91,6 +91,21 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t used = d.attributes.integer("used"), rows = d.shape(0).rows() / used;
+    std::vector<Value> result(4, -1);
+    if (d.wants(0)) result[0] = d.graph.add("expert_scale", {d.gradient, d.input(1) >= 0 ? d.input(1) : d.graph.filled({rows, used}, 1)});
+    if (d.wants(1)) result[1] = d.graph.add("row_dot", {d.input(0), d.gradient});
+    if (d.input(3) < 0) {
+        if (d.wants(2)) result[2] = d.gradient;
+        return result;
+    }
+    const Value share = d.graph.add("sigmoid", {d.input(3)});
+    if (d.wants(2)) result[2] = d.graph.add("expert_scale", {d.gradient, share});
+    if (d.wants(3)) result[3] = d.graph.add("sigmoid_gradient", {share, d.graph.add("row_dot", {d.gradient, d.input(2)})});
+    return result;
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one expert after the other into the row's place", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::expert_sum_kernels
@@ -107,6 +122,7 @@ extern const Op expert_sum = {
     .kernels = expert_sum_kernels::kernels,
     .cost = &expert_sum_kernels::cost,
     .cases = &expert_sum_kernels::cases,
+    .gradient = &expert_sum_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ops/recurrence.h"
+#include "ops/recurrence_gradient/rule.h"
 
 namespace tailor::ops::gated_delta_kernels {
 
@@ -59,6 +60,12 @@ static Recurrence recurrence(const Call& call) noexcept {
 
 static void run_chunks(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), least_chunk_rows); }
 static void run_steps(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), INT64_MAX); }
+static void run_pairs(const Call& call) noexcept {
+    Recurrence r = recurrence(call);
+    r.bf16 = true;
+    run_recurrence.at(call.isa)(call, r, least_chunk_rows);
+}
+static std::string declines_bf16(const NodeView& node) { return declines_pairs(node, states(node, {})[0].shape[1]); }
 
 /// One row of one head: s [keys, values] is its memory, w the decays of the row.
 static void reference_head(const double* q, const double* k, const double* v, const std::vector<double>& w, double beta, double scale, double* s, std::int64_t values,
@@ -137,8 +144,17 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return recurrence_gradients(d, {.q = 0, .k = 1, .v = 2, .decay = 3, .rate = 5, .value_scale = 4}, d.shape(0).width() / key_heads_of(d.attributes),
+                                {{"heads", d.attributes.integer("heads")},
+                                 {"tiled", std::int64_t{d.attributes.word("spread", "neighbours") == "tiled"}},
+                                 {"delta", std::int64_t{1}},
+                                 {"scale", d.attributes.real("scale", 1)}});
+}
+
 static const Kernel kernels[] = {
-    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
+    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 
@@ -157,5 +173,6 @@ extern const Op gated_delta = {
     .cost = &gated_delta_kernels::cost,
     .states = &gated_delta_kernels::states,
     .cases = &gated_delta_kernels::cases,
+    .gradient = &gated_delta_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -51,6 +51,9 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// Only a table in f32 is asked for its gradient; the rows of ids that came several times add up.
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("scatter_add", {d.gradient, d.input(1)}, {{"rows", d.shape(0).rows()}}), -1}; }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "decodes each asked row", .run = {{&run}}}};
 
 }  // namespace tailor::ops::gather_kernels
@@ -67,5 +70,6 @@ extern const Op gather = {
     .cost = &gather_kernels::cost,
     .panel_inputs = 1,
     .cases = &gather_kernels::cases,
+    .gradient = &gather_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -49,6 +49,10 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.wants(0) ? d.graph.add("gelu_gradient", {d.input(0), d.gradient, d.input(1)}) : -1, d.wants(1) ? d.graph.add("geglu", {d.input(0), d.gradient}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::geglu_kernels
@@ -65,6 +69,7 @@ extern const Op geglu = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<2>,
+    .gradient = &geglu_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -47,6 +47,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("gelu_gradient", {d.input(0), d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::gelu_kernels
@@ -63,6 +65,7 @@ extern const Op gelu = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &gelu_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

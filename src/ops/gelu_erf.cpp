@@ -53,6 +53,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("gelu_erf_gradient", {d.input(0), d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::gelu_erf_kernels
@@ -69,6 +71,7 @@ extern const Op gelu_erf = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &gelu_erf_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

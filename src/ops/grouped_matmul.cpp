@@ -98,6 +98,11 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.wants(0) ? d.graph.add("expert_matmul_transposed", {d.gradient, d.input(1)}) : -1,
+            d.wants(1) ? d.graph.add("expert_weight_gradient", {d.gradient, d.input(0)}, {{"experts", d.shape(1)[0]}}) : -1, d.wants(2) ? d.graph.add("column_sum", {d.gradient}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "panels", .doc = "16 weight rows decoded and transposed at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::grouped_matmul_kernels
@@ -113,6 +118,7 @@ extern const Op grouped_matmul = {
     .kernels = grouped_matmul_kernels::kernels,
     .cost = &grouped_matmul_kernels::cost,
     .cases = &grouped_matmul_kernels::cases,
+    .gradient = &grouped_matmul_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -5,7 +5,7 @@
 // and R stand in the order r, z, n; b is the optional third input.
 #include <cmath>
 
-#include "ops/cells.h"
+#include "ops/cell_gradient.h"
 
 namespace tailor::ops::gru_kernels {
 
@@ -57,6 +57,8 @@ static void reference(const Call& call) {
 
 static std::vector<Case> cases() { return cell_cases(gates, true); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return cell_gradients(d, "gru_gradient"); }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "row by row, the recurrent weights shared between threads", .run = {{&run}}}};
 
 }  // namespace tailor::ops::gru_kernels
@@ -74,5 +76,6 @@ extern const Op gru = {
     .states = &gru_kernels::states,
     .scratch_bytes = &cell_scratch_bytes,
     .cases = &gru_kernels::cases,
+    .gradient = &gru_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -73,6 +73,19 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// y = v s with s = r . u k per head: the operator itself, with other inputs, makes every product that is needed.
+static std::vector<Value> gradient(const Differentiation& d) {
+    const Value r = d.input(0), k = d.input(1), v = d.input(2), u = d.input(3);
+    const Value ones = d.graph.filled(d.shape(3), 1);
+    const auto times = [&](Value a, Value b, Value values, Value weights) { return d.graph.add("head_bonus", {a, b, values, weights}, d.attributes); };
+    std::vector<Value> result(4, -1);
+    if (d.wants(0)) result[0] = d.graph.add("column_scale", {times(d.gradient, v, k, ones), u});
+    if (d.wants(1)) result[1] = d.graph.add("column_scale", {times(d.gradient, v, r, ones), u});
+    if (d.wants(2)) result[2] = times(r, k, d.gradient, u);
+    if (d.wants(3)) result[3] = d.graph.add("column_sum", {times(d.gradient, v, k, ones), r});
+    return result;
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one sum and one product per head", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::head_bonus_kernels
@@ -88,6 +101,7 @@ extern const Op head_bonus = {
     .kernels = head_bonus_kernels::kernels,
     .cost = &head_bonus_kernels::cost,
     .cases = &head_bonus_kernels::cases,
+    .gradient = &head_bonus_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -69,6 +69,14 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t groups = d.attributes.integer("groups", 1), a = d.shape(0).width() / groups, width = d.graph.type(d.output).shape.width() / groups;
+    const auto take = [&](std::int64_t begin, std::int64_t count) { return d.graph.add("columns", {d.gradient}, {{"begin", begin}, {"count", count}, {"groups", groups}}); };
+    std::vector<Value> result{d.wants(0) ? take(0, a) : -1, d.wants(1) ? take(a, width - a) : -1};
+    if (d.wants(1) && d.attributes.integer("shared", 0)) result[1] = d.graph.add("group_sum", {result[1]}, {{"groups", groups}});
+    return result;
+}
+
 static const Kernel kernels[] = {{.name = "copy", .doc = "copies each group of each row", .run = {{&run}}}};
 
 }  // namespace tailor::ops::join_kernels
@@ -84,5 +92,6 @@ extern const Op join = {
     .kernels = join_kernels::kernels,
     .cost = &join_kernels::cost,
     .cases = &join_kernels::cases,
+    .gradient = &join_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -95,6 +95,8 @@ static void reference(const Call& call) {
 static Cost cost(const NodeView& node) { return streaming_cost(node, 8.0 * static_cast<double>(node.output.shape.elements())); }
 static std::vector<Case> cases() { return norm_cases(3); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return norm_gradient(d, "layer_norm", "layer_norm_gradient"); }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one pass for the mean, one for the variance, one to scale", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::layer_norm_kernels
@@ -112,6 +114,7 @@ extern const Op layer_norm = {
     .cost = &layer_norm_kernels::cost,
     .in_place = true,
     .cases = &layer_norm_kernels::cases,
+    .gradient = &layer_norm_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -6,6 +6,7 @@
 
 #include "cpu/simd.h"
 #include "ops/elementwise.h"
+#include "ops/gradients.h"
 
 #define TAILOR_THIS_FILE "ops/lerp.cpp"
 #include "cpu/for_each_isa.h"
@@ -59,6 +60,18 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const bool per_row = d.shape(2).rows() == d.shape(0).rows();
+    std::vector<Value> result(3, -1);
+    const Value back = d.wants(0) || d.wants(1) ? d.graph.add(per_row ? "multiply" : "column_scale", {d.gradient, per_row ? reshaped(d.graph, d.input(2), d.shape(0)) : d.input(2)}) : -1;
+    if (d.wants(0)) result[0] = d.graph.add("add", {d.gradient, scaled(d.graph, back, -1)});
+    if (d.wants(1)) result[1] = back;
+    if (!d.wants(2)) return result;
+    const Value difference = d.graph.add("add", {d.input(1), scaled(d.graph, d.input(0), -1)});
+    result[2] = d.graph.add(per_row ? "multiply" : "column_sum", {d.gradient, difference});
+    return result;
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::lerp_kernels
@@ -75,6 +88,7 @@ extern const Op lerp = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &lerp_kernels::cases,
+    .gradient = &lerp_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

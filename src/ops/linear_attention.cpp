@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ops/recurrence.h"
+#include "ops/recurrence_gradient/rule.h"
 
 namespace tailor::ops::linear_attention_kernels {
 
@@ -46,6 +47,12 @@ static Recurrence recurrence(const Call& call) noexcept {
 
 static void run_chunks(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), least_chunk_rows); }
 static void run_steps(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), INT64_MAX); }
+static void run_pairs(const Call& call) noexcept {
+    Recurrence r = recurrence(call);
+    r.bf16 = true;
+    run_recurrence.at(call.isa)(call, r, least_chunk_rows);
+}
+static std::string declines_bf16(const NodeView& node) { return declines_pairs(node, states(node, {})[0].shape[1]); }
 
 static void reference(const Call& call) {
     const std::int64_t heads = call.attributes.integer("heads"), keys = call.inputs[0].shape.width() / heads, values = call.inputs[2].shape.width() / heads;
@@ -100,8 +107,14 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t heads = d.attributes.integer("heads");
+    return recurrence_gradients(d, {.q = 0, .k = 1, .v = 2, .decay = 3}, d.shape(0).width() / heads, {{"heads", heads}, {"scale", d.attributes.real("scale", 1)}});
+}
+
 static const Kernel kernels[] = {
-    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
+    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 
@@ -120,5 +133,6 @@ extern const Op linear_attention = {
     .cost = &linear_attention_kernels::cost,
     .states = &linear_attention_kernels::states,
     .cases = &linear_attention_kernels::cases,
+    .gradient = &linear_attention_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

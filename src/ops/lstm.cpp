@@ -5,7 +5,7 @@
 // Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000. The parts of x and R stand in the order i, f, g, o.
 #include <cmath>
 
-#include "ops/cells.h"
+#include "ops/cell_gradient.h"
 
 namespace tailor::ops::lstm_kernels {
 
@@ -57,6 +57,8 @@ static void reference(const Call& call) {
 
 static std::vector<Case> cases() { return cell_cases(gates, false); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return cell_gradients(d, "lstm_gradient"); }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "row by row, the recurrent weights shared between threads", .run = {{&run}}}};
 
 }  // namespace tailor::ops::lstm_kernels
@@ -74,5 +76,6 @@ extern const Op lstm = {
     .states = &lstm_kernels::states,
     .scratch_bytes = &cell_scratch_bytes,
     .cases = &lstm_kernels::cases,
+    .gradient = &lstm_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -5,7 +5,7 @@
 // takes two products one after the other. The parts of x and R stand in the order f, h.
 #include <cmath>
 
-#include "ops/cells.h"
+#include "ops/cell_gradient.h"
 
 namespace tailor::ops::minimal_gated_unit_kernels {
 
@@ -51,6 +51,8 @@ static void reference(const Call& call) {
 
 static std::vector<Case> cases() { return cell_cases(gates, false); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return cell_gradients(d, "minimal_gated_unit_gradient"); }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "row by row, the recurrent weights shared between threads", .run = {{&run}}}};
 
 }  // namespace tailor::ops::minimal_gated_unit_kernels
@@ -68,5 +70,6 @@ extern const Op minimal_gated_unit = {
     .states = &minimal_gated_unit_kernels::states,
     .scratch_bytes = &cell_scratch_bytes,
     .cases = &minimal_gated_unit_kernels::cases,
+    .gradient = &minimal_gated_unit_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -36,6 +36,11 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const auto times = [&](Value other) { return d.graph.add("multiply", {d.gradient, other}); };
+    return {d.wants(0) ? times(d.input(1)) : -1, d.wants(1) ? times(d.input(0)) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::multiply_kernels
@@ -52,6 +57,7 @@ extern const Op multiply = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<2>,
+    .gradient = &multiply_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

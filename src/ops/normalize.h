@@ -44,4 +44,38 @@ inline std::vector<Case> norm_cases(std::size_t inputs) {
     return list;
 }
 
+/// Of the operators that give the gradient of x: x, gradient, optional weight.
+inline TensorType norm_gradient_shape(const NodeView& node) {
+    require_f32(node, 1);
+    require(node.inputs[1].shape == node.inputs[0].shape, "the gradient of a norm must have the shape of x", node);
+    return norm_shape({node.attributes, std::vector<TensorType>{node.inputs[0], node.input(2)}, {}}, 1);
+}
+
+/// norm_cases of x and its gradient, with and without weights.
+inline std::vector<Case> norm_gradient_cases() {
+    std::vector<Case> list = norm_cases(2);
+    for (Case& c : list) {
+        c.inputs.insert(c.inputs.begin() + 1, c.inputs[0]);
+        // The norm of one value is its sign, less a hundred thousandth: nothing but rounding is left of its derivative.
+        if (c.attributes.integer("group") == 1) c.attributes.set("epsilon", 0.5);
+    }
+    return list;
+}
+
+/// The gradient of weights, or of a bias without `normalized`, which all rows and perhaps all groups share.
+inline Value norm_weight_gradient(const Differentiation& d, std::size_t input, Value normalized) {
+    const std::int64_t width = d.shape(0).width(), values = d.shape(input).elements();
+    const Value sums = d.graph.add("column_sum", {d.gradient, normalized});
+    return values == width ? sums : d.graph.add("group_sum", {sums}, {{"groups", width / values}});
+}
+
+/// The rule of rms_norm and layer_norm, which differ in names.
+inline std::vector<Value> norm_gradient(const Differentiation& d, std::string_view norm, std::string_view norm_gradient) {
+    std::vector<Value> result(3, -1);
+    if (d.wants(0)) result[0] = d.graph.add(norm_gradient, {d.input(0), d.gradient, d.input(1)}, d.attributes);
+    if (d.wants(1)) result[1] = norm_weight_gradient(d, 1, d.graph.add(norm, {d.input(0)}, d.attributes));
+    if (d.wants(2)) result[2] = norm_weight_gradient(d, 2, -1);
+    return result;
+}
+
 }  // namespace tailor::ops

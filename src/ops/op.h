@@ -2,9 +2,9 @@
 //
 // An operator is a file src/ops/<name>.cpp (or a folder src/ops/<name>/ holding <name>.cpp) that defines
 // `extern const Op <name>` in namespace tailor::ops::entries. It states how shapes follow, a slow obvious reference in
-// double precision, its kernels per instruction-set level, what it costs, what it carries between calls (State), and the
-// shape cases on which conformance_test.cpp holds every kernel to the reference. The graph, the planner, `--check`,
-// `--explain` and cost prediction are programs over these fields.
+// double precision, its kernels per instruction-set level, what it costs, what it carries between calls (State), its gradient
+// as nodes of other operators, and the shape cases on which conformance_test.cpp holds every kernel to the reference. The
+// graph, its gradient, the planner, `--check`, `--explain` and cost prediction are programs over these fields.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -133,6 +133,37 @@ struct Case {
     void (*confine)(std::span<const core::Tensor> inputs) = nullptr;
 };
 
+/// Index of a value in a graph under construction; -1: none.
+using Value = std::int32_t;
+
+/// The graph as rules of gradients see it: they add nodes of registered operators and know nothing else of it.
+class GraphBuilder {
+  public:
+    /// A node of the operator `op`; inputs of -1 are absent. Throws Error(shape) if the inputs do not fit.
+    virtual Value add(std::string_view op, std::vector<Value> inputs, Attributes attributes = {}) = 0;
+    virtual TensorType type(Value value) const = 0;
+    /// An f32 constant, every number of it `number`.
+    virtual Value filled(core::Shape shape, float number) = 0;
+
+  protected:
+    ~GraphBuilder() = default;
+};
+
+/// What the rule of an operator's gradient is given: its node, and the gradient of a loss with respect to the node's result.
+struct Differentiation {
+    GraphBuilder& graph;
+    const Attributes& attributes;
+    std::span<const Value> inputs;
+    Value output;
+    Value gradient;   ///< f32, of the shape of the output
+    unsigned wanted;  ///< bit i: the gradient of input i is asked for
+
+    /// Input i; -1 if it is absent.
+    Value input(std::size_t i) const { return i < inputs.size() ? inputs[i] : -1; }
+    bool wants(std::size_t i) const { return (wanted >> i & 1U) != 0 && input(i) >= 0; }
+    core::Shape shape(std::size_t i) const { return graph.type(inputs[i]).shape; }
+};
+
 struct Op {
     std::string_view name;
     std::string_view doc;  ///< inputs with their shapes, output, and the formula
@@ -152,6 +183,11 @@ struct Op {
     unsigned panel_inputs = 0;     ///< bit i: input i may come in panels
     bool in_place = false;  ///< the output may use the buffer of input 0 when shapes and formats agree
     std::vector<Case> (*cases)() = nullptr;
+    /// The gradients of the wanted inputs, one value per input with as many numbers, -1 for inputs that are not wanted. Rows of the
+    /// node are taken to be whole sequences from position 0: nothing came before them. Null: see `not_differentiable`.
+    std::vector<Value> (*gradient)(const Differentiation&) = nullptr;
+    unsigned tables = 0;  ///< bit i: input i is a table that no one trains; it has no gradient
+    std::string_view not_differentiable = {};  ///< why there is no gradient; one of both is stated, which gradient_test.cpp checks
 };
 
 }  // namespace tailor::ops

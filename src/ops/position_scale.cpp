@@ -44,6 +44,8 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("position_scale", {d.gradient, d.input(1)}, d.attributes), -1}; }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "one logarithm per row", .run = {{&run}}}};
 
 }  // namespace tailor::ops::position_scale_kernels
@@ -60,5 +62,6 @@ extern const Op position_scale = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &position_scale_kernels::cases,
+    .gradient = &position_scale_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -23,7 +23,9 @@ struct HeadRows {
     std::int64_t groups = 1;  ///< head h uses group h / share mod groups
 
     explicit operator bool() const { return data != nullptr; }
-    const float* at(std::int64_t row, std::int64_t head) const { return data + row * row_stride + head / share % groups * dim; }
+    /// The columns of one head alone: its row i is at row(i).
+    HeadRows of_head(std::int64_t head) const { return {data ? data + head / share % groups * dim : nullptr, row_stride, dim}; }
+    const float* row(std::int64_t i) const { return data + i * row_stride; }
 };
 
 /// Columns of `tensor` for `heads` heads of `dim` numbers. Where it has fewer groups than heads, neighbouring heads share one,
@@ -42,6 +44,7 @@ struct Recurrence {
     const float* bonus = nullptr;  ///< [heads, key_dim] u, only with decays per dimension: y_t = q_t^T (S_(t-1) + diag(u) k_t v_t^T) instead
     const float* skip = nullptr;   ///< [heads]: y_t gets skip v_t added, v before value_scale
     float query_scale = 1;
+    bool bf16 = false;             ///< products with the memory in bf16 where rows go in chunks: level avx512 with AVX512_BF16, a key_dim that 4 divides, no a
 };
 
 /// The widest key and the most value columns are bounded by buffers on the stack and by sense; shape rules check this.
@@ -58,6 +61,10 @@ extern const cpu::PerIsa<RunRecurrence> run_recurrence;
 
 /// For the chunked kernel's `declines`.
 std::string declines_few_rows(const NodeView& node);
+/// For the kernel in chunks with bf16 products.
+std::string declines_pairs(const NodeView& node, std::int64_t key_dim);
+/// Error that its products add, as a share of the largest result; measured: up to 0.0062.
+inline constexpr double pairs_error = 0.008;
 /// The state of an operator with one matrix per head.
 std::vector<StateType> matrix_state(std::int64_t heads, std::int64_t key_dim, std::int64_t value_dim);
 /// Work of the row-by-row form: `products` fused multiply-adds per element of the state and row, the state once each way.

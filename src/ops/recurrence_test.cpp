@@ -25,6 +25,7 @@ struct Trial {
     std::vector<core::Tensor> inputs, states;
     core::Tensor output;
     cpu::Isa isa;
+    std::int32_t lengths[2] = {};  ///< rows of each sequence so far
 
     bool per_row(std::size_t i) const { return example.inputs[i] && example.inputs[i].shape.rank() == 2 && example.inputs[i].shape[0] == example.inputs[0].shape[0]; }
 
@@ -56,7 +57,7 @@ struct Trial {
         return result;
     }
 
-    /// The next sequences.size() rows from `first` on, by the kernel that a plan would choose.
+    /// The next sequences.size() rows from `first` on, by the kernel that a plan would choose where no error is allowed.
     void call(std::int64_t first, const std::vector<std::int32_t>& sequences) {
         static core::Pool pool(1);
         const auto count = static_cast<std::int64_t>(sequences.size());
@@ -65,11 +66,12 @@ struct Trial {
         for (std::size_t i = 0; i < inputs.size(); ++i)
             views.push_back(inputs[i] ? formats::view(*some[i].format, some[i].shape, per_row(i) ? inputs[i].row(first) : inputs[i].data) : core::Tensor{});
         const core::Tensor y = formats::view(*output.format, {count, output.shape.width()}, output.row(first));
-        std::vector<std::int32_t> positions(sequences.size());
+        std::vector<std::int32_t> positions;
+        for (const std::int32_t sequence : sequences) positions.push_back(lengths[sequence]++);
         const std::int64_t bytes = op.scratch_bytes ? op.scratch_bytes({example.attributes, some, {y.format, y.shape}}) : 0;
         const core::Tensor scratch = formats::make_tensor(formats::get("i32"), {bytes / 4 + 1});
         for (const Kernel& kernel : op.kernels) {
-            if (kernel.declines && !kernel.declines({example.attributes, some, {y.format, y.shape}}).empty()) continue;
+            if (kernel.error > 0 || !kernel.run.at(isa) || (kernel.declines && !kernel.declines({example.attributes, some, {y.format, y.shape}}).empty())) continue;
             return kernel.run.at(isa)({example.attributes, views, y, states, {sequences, positions}, &pool, isa, scratch.data});
         }
         FAIL() << op.name << ": no kernel";

@@ -43,6 +43,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("pass_within", {d.input(0), d.gradient}, {{"low", 0.0}})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::relu_kernels
@@ -59,6 +61,7 @@ extern const Op relu = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &relu_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

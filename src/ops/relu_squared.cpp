@@ -5,6 +5,7 @@
 
 #include "cpu/simd.h"
 #include "ops/elementwise.h"
+#include "ops/gradients.h"
 
 #define TAILOR_THIS_FILE "ops/relu_squared.cpp"
 #include "cpu/for_each_isa.h"
@@ -46,6 +47,10 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {scaled(d.graph, d.graph.add("multiply", {d.graph.add("relu", {d.input(0)}), d.gradient}), 2)};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::relu_squared_kernels
@@ -62,6 +67,7 @@ extern const Op relu_squared = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &relu_squared_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

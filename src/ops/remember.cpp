@@ -61,5 +61,6 @@ extern const Op remember = {
     .cost = &remember_kernels::cost,
     .states = &remember_kernels::states,
     .cases = &remember_kernels::cases,
+    .not_differentiable = "what it keeps is read by another graph; training an encoder and a decoder together takes attention that sees both",
 };
 }  // namespace tailor::ops::entries

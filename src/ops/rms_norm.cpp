@@ -69,6 +69,8 @@ static void reference(const Call& call) {
 static Cost cost(const NodeView& node) { return streaming_cost(node, 4.0 * static_cast<double>(node.output.shape.elements())); }
 static std::vector<Case> cases() { return norm_cases(2); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return norm_gradient(d, "rms_norm", "rms_norm_gradient"); }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one pass for the sum of squares, one to scale", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::rms_norm_kernels
@@ -86,6 +88,7 @@ extern const Op rms_norm = {
     .cost = &rms_norm_kernels::cost,
     .in_place = true,
     .cases = &rms_norm_kernels::cases,
+    .gradient = &rms_norm_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -5,7 +5,7 @@
 // contexts: `linear` divides the angles by `factor`; `yarn` (Peng et al., 2023, section 3.2) blends scaled and unscaled
 // angles by how often a pair turns within the original context, and scales the result by 1 + 0.1 ln(factor); the Llama 3
 // rule arrives as per-pair divisors in the optional third input. Angles are computed in double: f32 loses them beyond
-// some tens of thousands of positions.
+// some tens of thousands of positions. The attribute `backwards` turns by the opposite angles, for gradients.
 #include <algorithm>
 #include <cmath>
 
@@ -67,10 +67,11 @@ template <class Real>
 static void turn(const Attributes& a, const Frequencies& f, double position, const Real* x, Real* y, std::int64_t width) {
     const std::int64_t head_dim = a.integer("head_dim"), rotated = a.integer("rotated"), pairs = rotated / 2, begin = a.integer("begin", 0);
     const bool interleaved = a.word("layout", "interleaved") == "interleaved";
+    const double direction = a.integer("backwards", 0) ? -1 : 1;
     Real cosine[most_pairs], sine[most_pairs];
     for (std::int64_t i = 0; i < pairs; ++i) {
         cosine[i] = static_cast<Real>(std::cos(position * f.radians[i]) * f.magnitude);
-        sine[i] = static_cast<Real>(std::sin(position * f.radians[i]) * f.magnitude);
+        sine[i] = static_cast<Real>(std::sin(position * f.radians[i]) * f.magnitude * direction);
     }
     for (std::int64_t head = 0; head < width; head += head_dim) {
         for (std::int64_t i = 0; i < pairs; ++i) {
@@ -122,6 +123,13 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// A turn by an angle is undone by the opposite one, which is its transpose.
+static std::vector<Value> gradient(const Differentiation& d) {
+    Attributes attributes = d.attributes;
+    attributes.set("backwards", std::int64_t{1 - attributes.integer("backwards", 0)});
+    return {d.graph.add("rope", {d.gradient, d.input(1), d.input(2)}, std::move(attributes)), -1, -1};
+}
+
 static const Kernel kernels[] = {{.name = "pairs", .doc = "sines once per row, shared by its heads", .run = {{&run}}}};
 
 }  // namespace tailor::ops::rope_kernels
@@ -138,5 +146,7 @@ extern const Op rope = {
     .cost = &rope_kernels::cost,
     .in_place = true,
     .cases = &rope_kernels::cases,
+    .gradient = &rope_kernels::gradient,
+    .tables = 4,
 };
 }  // namespace tailor::ops::entries

@@ -160,5 +160,6 @@ extern const Op route = {
     .kernels = route_kernels::kernels,
     .cost = &route_kernels::cost,
     .cases = &route_kernels::cases,
+    .not_differentiable = "its result is a choice, which does not move with the logits until it jumps; route_weights has the gradient of the weights",
 };
 }  // namespace tailor::ops::entries

@@ -80,6 +80,10 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.graph.add("route_weights_gradient", {d.input(0), d.input(1), d.gradient}, d.attributes), -1};
+}
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "one row after the other, in double", .run = {{&run}}}};
 
 }  // namespace tailor::ops::route_weights_kernels
@@ -95,5 +99,6 @@ extern const Op route_weights = {
     .kernels = route_weights_kernels::kernels,
     .cost = &route_weights_kernels::cost,
     .cases = &route_weights_kernels::cases,
+    .gradient = &route_weights_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ops/recurrence.h"
+#include "ops/recurrence_gradient/rule.h"
 
 namespace tailor::ops::rwkv6_kernels {
 
@@ -37,6 +38,12 @@ static Recurrence recurrence(const Call& call) noexcept {
 
 static void run_chunks(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), least_chunk_rows); }
 static void run_steps(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), INT64_MAX); }
+static void run_pairs(const Call& call) noexcept {
+    Recurrence r = recurrence(call);
+    r.bf16 = true;
+    run_recurrence.at(call.isa)(call, r, least_chunk_rows);
+}
+static std::string declines_bf16(const NodeView& node) { return declines_pairs(node, states(node, {})[0].shape[1]); }
 
 static void reference(const Call& call) {
     const std::int64_t width = call.inputs[0].shape.width(), n = width / call.attributes.integer("heads");
@@ -82,8 +89,14 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t heads = d.attributes.integer("heads");
+    return recurrence_gradients(d, {.q = 0, .k = 1, .v = 2, .decay = 3, .bonus = 4}, d.shape(0).width() / heads, {{"heads", heads}});
+}
+
 static const Kernel kernels[] = {
-    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
+    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 
@@ -101,5 +114,6 @@ extern const Op rwkv6 = {
     .cost = &rwkv6_kernels::cost,
     .states = &rwkv6_kernels::states,
     .cases = &rwkv6_kernels::cases,
+    .gradient = &rwkv6_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ops/recurrence.h"
+#include "ops/recurrence_gradient/rule.h"
 
 namespace tailor::ops::rwkv7_kernels {
 
@@ -93,8 +94,13 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t heads = d.attributes.integer("heads");
+    return recurrence_gradients(d, {.q = 0, .k = 2, .v = 3, .decay = 1, .a = 4, .b = 5}, d.shape(0).width() / heads, {{"heads", heads}});
+}
+
 static const Kernel kernels[] = {
-    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 
@@ -112,5 +118,6 @@ extern const Op rwkv7 = {
     .cost = &rwkv7_kernels::cost,
     .states = &rwkv7_kernels::states,
     .cases = &rwkv7_kernels::cases,
+    .gradient = &rwkv7_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

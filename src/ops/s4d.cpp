@@ -11,6 +11,7 @@
 #include <complex>
 
 #include "cpu/simd.h"
+#include "ops/gradients.h"
 #include "ops/recurrence.h"
 #include "ops/windows.h"
 
@@ -133,6 +134,10 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return parts(d, d.graph.add("s4d_gradient", {d.input(0), d.input(1), d.input(2), d.input(3), d.input(4), d.gradient}), {0, 1, 2, 3, 4});
+}
+
 static const Kernel kernels[] = {{.name = "columns", .doc = "a vector of columns down the rows, memory and rates in cache", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::s4d_kernels
@@ -150,6 +155,7 @@ extern const Op s4d = {
     .cost = &s4d_kernels::cost,
     .states = &s4d_kernels::states,
     .cases = &s4d_kernels::cases,
+    .gradient = &s4d_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -67,6 +67,15 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    const Attributes factor{{"factor", d.attributes.real("factor", 1)}};
+    std::vector<Value> result(3, -1);
+    if (d.wants(0)) result[0] = d.graph.add("scale", {d.gradient, d.input(1)}, factor);
+    if (d.wants(1)) result[1] = d.graph.add("scale", {d.graph.add("row_dot", {d.graph.add("column_sum", {d.gradient, d.input(0)})})}, factor);
+    if (d.wants(2)) result[2] = d.graph.add("column_sum", {d.gradient});
+    return result;
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::scale_kernels
@@ -83,6 +92,7 @@ extern const Op scale = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &scale_kernels::cases,
+    .gradient = &scale_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "ops/gradients.h"
 #include "ops/recurrence.h"
 #include "ops/windows.h"
 
@@ -176,8 +177,12 @@ static std::vector<Case> cases() {
 
 static std::string declines_one_row(const NodeView& node) { return node.inputs[0].shape.rows() > 2 ? "" : "made for 3 rows or more"; }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return parts(d, d.graph.add("selective_scan_gradient", {d.input(0), d.input(1), d.input(2), d.input(3), d.input(4), d.input(5), d.gradient}), {0, 1, 2, 3, 4, 5});
+}
+
 static const Kernel kernels[] = {
-    {.name = "columns", .doc = "a vector of columns down the rows, memory and rates transposed in cache", .run = TAILOR_EACH_ISA(run_rows), .declines = &declines_one_row},
+    {.name = "columns", .doc = "a vector of columns down the rows, memory and rates transposed in cache", .version = 2, .run = TAILOR_EACH_ISA(run_rows), .declines = &declines_one_row},
     {.name = "steps", .doc = "row by row with the state's dimension across the lanes", .run = TAILOR_EACH_ISA(run_steps)},
 };
 
@@ -195,6 +200,7 @@ extern const Op selective_scan = {
     .cost = &selective_scan_kernels::cost,
     .states = &selective_scan_kernels::states,
     .cases = &selective_scan_kernels::cases,
+    .gradient = &selective_scan_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

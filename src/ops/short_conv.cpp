@@ -6,6 +6,7 @@
 // the window is known, so a prompt is cut by rows and by columns; within a piece one vector of columns goes down the rows with
 // its weights and its history in registers.
 #include "cpu/simd.h"
+#include "ops/gradients.h"
 #include "ops/windows.h"
 
 #define TAILOR_THIS_FILE "ops/short_conv.cpp"
@@ -157,6 +158,10 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return parts(d, d.graph.add("short_conv_gradient", {d.input(0), d.input(1), d.input(2), d.gradient}), {0, 1, 2});
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "a vector of columns down the rows, weights and history in registers", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::short_conv_kernels
@@ -173,6 +178,7 @@ extern const Op short_conv = {
     .cost = &short_conv_kernels::cost,
     .states = &short_conv_kernels::states,
     .cases = &short_conv_kernels::cases,
+    .gradient = &short_conv_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

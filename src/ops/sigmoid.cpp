@@ -45,6 +45,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("sigmoid_gradient", {d.output, d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::sigmoid_kernels
@@ -61,6 +63,7 @@ extern const Op sigmoid = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &sigmoid_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -40,6 +40,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("silu_gradient", {d.input(0), d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::silu_kernels
@@ -56,6 +58,7 @@ extern const Op silu = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &silu_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -6,7 +6,7 @@
 // the forget gate. m only keeps the exponentials in range: c / n does not depend on it. The parts of x and R stand in that order.
 #include <cmath>
 
-#include "ops/cells.h"
+#include "ops/cell_gradient.h"
 
 namespace tailor::ops::slstm_kernels {
 
@@ -63,6 +63,8 @@ static void reference(const Call& call) {
 
 static std::vector<Case> cases() { return cell_cases(gates, false); }
 
+static std::vector<Value> gradient(const Differentiation& d) { return cell_gradients(d, "slstm_gradient"); }
+
 static const Kernel kernels[] = {{.name = "rows", .doc = "row by row, the recurrent weights shared between threads", .run = {{&run}}}};
 
 }  // namespace tailor::ops::slstm_kernels
@@ -80,5 +82,6 @@ extern const Op slstm = {
     .states = &slstm_kernels::states,
     .scratch_bytes = &cell_scratch_bytes,
     .cases = &slstm_kernels::cases,
+    .gradient = &slstm_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -65,6 +65,8 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("tanh_gradient", {d.output, d.gradient}, d.attributes)}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::softcap_kernels
@@ -81,6 +83,7 @@ extern const Op softcap = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &softcap_kernels::cases,
+    .gradient = &softcap_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -78,6 +78,13 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// The slope of softplus is the sigmoid.
+static std::vector<Value> gradient(const Differentiation& d) {
+    const Value sum = d.input(1) < 0 ? d.input(0) : d.graph.add("scale", {d.input(0), -1, d.input(1)});
+    const Value back = d.graph.add("multiply", {d.gradient, d.graph.add("sigmoid", {sum})});
+    return {d.wants(0) ? back : -1, d.wants(1) ? d.graph.add("column_sum", {back}) : -1};
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::softplus_kernels
@@ -94,6 +101,7 @@ extern const Op softplus = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &softplus_kernels::cases,
+    .gradient = &softplus_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ops/recurrence.h"
+#include "ops/recurrence_gradient/rule.h"
 
 namespace tailor::ops::ssd_kernels {
 
@@ -46,6 +47,12 @@ static Recurrence recurrence(const Call& call) noexcept {
 
 static void run_chunks(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), least_chunk_rows); }
 static void run_steps(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), INT64_MAX); }
+static void run_pairs(const Call& call) noexcept {
+    Recurrence r = recurrence(call);
+    r.bf16 = true;
+    run_recurrence.at(call.isa)(call, r, least_chunk_rows);
+}
+static std::string declines_bf16(const NodeView& node) { return declines_pairs(node, states(node, {})[0].shape[1]); }
 
 static void reference(const Call& call) {
     const std::int64_t heads = call.attributes.integer("heads"), share = heads / call.attributes.integer("groups");
@@ -92,8 +99,15 @@ static std::vector<Case> cases() {
     return list;
 }
 
+// The step is decay and scale of the values at once, and gets what both hand back.
+static std::vector<Value> gradient(const Differentiation& d) {
+    return recurrence_gradients(d, {.q = 4, .k = 3, .v = 0, .decay = 1, .rate = 2, .value_scale = 1, .skip = 5}, state_dim(d.attributes, d.shape(3)),
+                                {{"heads", d.attributes.integer("heads")}});
+}
+
 static const Kernel kernels[] = {
-    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
+    {.name = "chunks", .doc = "16 rows at a time as products of small matrices", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 
@@ -112,5 +126,6 @@ extern const Op ssd = {
     .cost = &ssd_kernels::cost,
     .states = &ssd_kernels::states,
     .cases = &ssd_kernels::cases,
+    .gradient = &ssd_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -50,6 +50,8 @@ static void reference(const Call& call) {
     }
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("tanh_gradient", {d.output, d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "one vector at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::tanh_kernels
@@ -66,6 +68,7 @@ extern const Op tanh = {
     .cost = &elementwise_cost,
     .in_place = true,
     .cases = &elementwise_cases<1>,
+    .gradient = &tanh_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

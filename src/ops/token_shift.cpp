@@ -42,6 +42,8 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("token_shift_gradient", {d.gradient})}; }
+
 static const Kernel kernels[] = {{.name = "copy", .doc = "copies each row's predecessor", .run = {{&run}}}};
 
 }  // namespace tailor::ops::token_shift_kernels
@@ -58,5 +60,6 @@ extern const Op token_shift = {
     .cost = &token_shift_kernels::cost,
     .states = &token_shift_kernels::states,
     .cases = &token_shift_kernels::cases,
+    .gradient = &token_shift_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -67,6 +67,18 @@ static constexpr cpu::PerIsa<double (*)(const float*, std::int64_t, float) noexc
 static constexpr cpu::PerIsa<double (*)(const float*, float, const float*, float, std::int64_t) noexcept> divergence_at = TAILOR_EACH_ISA(divergence);
 }  // namespace divergence_kernels
 
+double cosine_distance(const float* a, const float* b, std::int64_t count) {
+    double a_square = 0, b_square = 0, total = 0;
+    for (std::int64_t i = 0; i < count; ++i) a_square += static_cast<double>(a[i]) * a[i], b_square += static_cast<double>(b[i]) * b[i];
+    if (a_square == 0 || b_square == 0) return a_square == b_square ? 0 : 1;
+    const double a_factor = 1 / std::sqrt(a_square), b_factor = 1 / std::sqrt(b_square);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const double d = a_factor * a[i] - b_factor * b[i];
+        total += 0.5 * d * d;
+    }
+    return total;
+}
+
 std::int64_t largest_index(const float* values, std::int64_t count) { return std::max_element(values, values + count) - values; }
 
 double log_sum_exp(const float* logits, std::int64_t count, cpu::Isa isa) {

@@ -45,6 +45,16 @@ TEST(Divergence, DoesNotSeeAConstantAddedToAllLogits) {
     for (const cpu::Isa isa : cpu::available_isas()) EXPECT_LT(kl_divergence(p.data(), q.data(), 300, isa), 1e-10);
 }
 
+TEST(Divergence, CosineDistanceIsExactForSmallAngles) {
+    const float a[] = {3, 0}, along[] = {12, 0}, across[] = {0, 2}, against[] = {-1, 0}, near[] = {1, 1e-4f}, zero[] = {0, 0};
+    EXPECT_EQ(0, cosine_distance(a, along, 2));
+    EXPECT_DOUBLE_EQ(1, cosine_distance(a, across, 2));
+    EXPECT_DOUBLE_EQ(2, cosine_distance(a, against, 2));
+    EXPECT_NEAR(0.5e-8, cosine_distance(a, near, 2), 1e-14);
+    EXPECT_EQ(1, cosine_distance(a, zero, 2));
+    EXPECT_EQ(0, cosine_distance(zero, zero, 2));
+}
+
 TEST(Divergence, LargestIndexIsTheFirstOfEquals) {
     const float values[] = {1, 7, 3, 7};
     EXPECT_EQ(1, largest_index(values, 4));

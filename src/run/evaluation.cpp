@@ -20,10 +20,12 @@ core::Json Figure::json() const { return core::Json().set("value", value).set("s
 
 core::Json Evaluation::json() const {
     core::Json j;
-    j.set("tokens", tokens).set("perplexity", perplexity.json());
+    j.set("tokens", tokens);
+    if (!of_vectors) j.set("perplexity", perplexity.json());
     if (!has_reference) return j;
     core::Json kl;
     kl.set("mean", mean.json()).set("median", median.json()).set("p99", percentile_99.json()).set("p99.9", percentile_99_9.json()).set("max", maximum.json());
+    if (of_vectors) return j.set("cosine_distance", std::move(kl));
     return j.set("reference_perplexity", reference_perplexity.json()).set("kl_divergence", std::move(kl)).set("top1_agreement", top1_agreement.json());
 }
 
@@ -40,6 +42,20 @@ Windows cut_windows(const std::vector<text::TokenId>& ids, std::int64_t context,
     return windows;
 }
 
+const core::Tensor& answer(Session& session, std::span<const text::TokenId> window, std::int64_t wanted) {
+    session.reset();
+    if (!session.model().family().build_encoder) return session.evaluate(window, wanted);
+    const auto first = static_cast<std::size_t>(first_scored(static_cast<std::int64_t>(window.size())));
+    session.encode(window.first(first));
+    std::vector<text::TokenId> written(window.begin() + static_cast<std::ptrdiff_t>(first), window.end());
+    written[0] = session.first_written();
+    return session.evaluate(written, std::min(wanted, static_cast<std::int64_t>(written.size())));
+}
+
+double distance_of_answers(const models::Model& family, const float* reference, const float* other, std::int64_t width, cpu::Isa isa) {
+    return family.encodes ? cosine_distance(reference, other, width) : kl_divergence(reference, other, width, isa);
+}
+
 namespace {
 
 struct Scores {
@@ -48,18 +64,23 @@ struct Scores {
 
 double loss_of(const float* logits, double log_sum, text::TokenId next) { return log_sum - logits[next]; }
 
+// The vectors of the second half of one window; the last is left out as among logits.
+void score_vectors(Session& model, Session& reference, const std::vector<text::TokenId>& window, Scores& scores) {
+    const auto length = static_cast<std::int64_t>(window.size()), wanted = length - first_scored(length);
+    const core::Tensor &vectors = answer(model, window, wanted), &expected = answer(reference, window, wanted);
+    for (std::int64_t i = 0; i + 1 < wanted; ++i) {
+        scores.divergence.push_back(cosine_distance(expected.row_f32(i), vectors.row_f32(i), vectors.shape.width()));
+        if (!std::isfinite(scores.divergence.back())) fail(ErrorKind::numeric, "a vector at position {} of a window is not finite", first_scored(length) + i);
+    }
+}
+
 // Scores the second half of one window.
 void score_window(Session& model, Session* reference, const std::vector<text::TokenId>& window, Scores& scores) {
     const auto length = static_cast<std::int64_t>(window.size()), first = first_scored(length), wanted = length - first;
     const std::int64_t vocabulary = model.model().facts().vocabulary;
     const cpu::Isa isa = cpu::active_isa();
-    model.reset();
-    const core::Tensor& logits = model.evaluate(window, wanted);
-    const core::Tensor* expected = nullptr;
-    if (reference) {
-        reference->reset();
-        expected = &reference->evaluate(window, wanted);
-    }
+    const core::Tensor& logits = answer(model, window, wanted);
+    const core::Tensor* const expected = reference ? &answer(*reference, window, wanted) : nullptr;
     for (std::int64_t i = 0; i + 1 < wanted; ++i) {
         const text::TokenId next = window[static_cast<std::size_t>(first + i + 1)];
         const float* const q = logits.row_f32(i);
@@ -97,24 +118,30 @@ Figure quantile_figure(const std::vector<double>& values, std::size_t block, dou
 
 Evaluation evaluate(Session& model, Session* reference, const Windows& windows, const Progress& progress) {
     Scores scores;
+    const models::Model& family = model.model().family();
+    if (family.encodes && !reference)
+        fail(ErrorKind::usage, "{}: the {} family writes no text, so there is no next token to judge; its vectors can be compared with those of a reference model",
+             model.model().file().path(), family.name);
     for (std::size_t w = 0; w < windows.size(); ++w) {
         core::check_interrupt();
-        score_window(model, reference, windows[w], scores);
+        if (family.encodes) score_vectors(model, *reference, windows[w], scores);
+        else score_window(model, reference, windows[w], scores);
         if (progress) progress(static_cast<std::int64_t>(w + 1), static_cast<std::int64_t>(windows.size()));
     }
-    const std::size_t block = scores.loss.size() / windows.size();
+    const std::size_t scored = family.encodes ? scores.divergence.size() : scores.loss.size(), block = scored / windows.size();
     Evaluation e;
-    e.tokens = static_cast<std::int64_t>(scores.loss.size());
-    e.perplexity = perplexity_figure(scores.loss, block);
+    e.tokens = static_cast<std::int64_t>(scored);
+    e.of_vectors = family.encodes;
+    if (!family.encodes) e.perplexity = perplexity_figure(scores.loss, block);
     if (!reference) return e;
     e.has_reference = true;
-    e.reference_perplexity = perplexity_figure(scores.reference_loss, block);
+    if (!family.encodes) e.reference_perplexity = perplexity_figure(scores.reference_loss, block);
     e.mean = mean_figure(scores.divergence, block);
     e.median = quantile_figure(scores.divergence, block, 0.5);
     e.percentile_99 = quantile_figure(scores.divergence, block, 0.99);
     e.percentile_99_9 = quantile_figure(scores.divergence, block, 0.999);
     e.maximum = quantile_figure(scores.divergence, block, 1.0);
-    e.top1_agreement = mean_figure(scores.agreement, block);
+    if (!family.encodes) e.top1_agreement = mean_figure(scores.agreement, block);
     return e;
 }
 
@@ -124,17 +151,22 @@ double numerical_noise(std::shared_ptr<const LanguageModel> model, core::Pool& p
     Session first(model, pool, options), second(model, pool, other);
     double total = 0;
     std::int64_t count = 0;
-    const std::int64_t vocabulary = model->facts().vocabulary;
+    const bool one_by_one = !model->family().encodes && !model->family().build_encoder;
     for (const std::vector<text::TokenId>& window : windows) {
         const auto length = static_cast<std::int64_t>(window.size());
-        first.reset(), second.reset();
-        const core::Tensor& a = first.evaluate(window, length);
-        // Halves instead of one batch: other shapes reach other kernels even where there is one level only.
-        for (const std::int64_t half : {std::int64_t{0}, std::int64_t{1}}) {
-            const std::int64_t begin = half ? length / 2 : 0, end = half ? length : length / 2;
-            const core::Tensor& b = second.evaluate(std::span(window).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)), end - begin);
-            for (std::int64_t i = begin; i < end; ++i, ++count) total += kl_divergence(a.row_f32(i), b.row_f32(i - begin), vocabulary, options.isa);
+        const core::Tensor& a = answer(first, window, length);
+        const auto compare = [&](const core::Tensor& b, std::int64_t begin) {
+            for (std::int64_t i = 0; i < b.shape.rows(); ++i, ++count)
+                total += distance_of_answers(model->family(), a.row_f32(begin + i), b.row_f32(i), a.shape.width(), options.isa);
+        };
+        if (!one_by_one) {
+            compare(answer(second, window, length), 0);
+            continue;
         }
+        // Halves instead of one batch: other shapes reach other kernels even where there is one level only.
+        second.reset();
+        for (const auto& [begin, size] : {std::pair{std::int64_t{0}, length / 2}, {length / 2, length - length / 2}})
+            compare(second.evaluate(std::span(window).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(size)), size), begin);
     }
     return total / static_cast<double>(count);
 }

@@ -58,7 +58,6 @@ class Output {
 // The next token under options.mask, if there is one: first of all that fit; only if the text could not end after the one chosen,
 // which costs a look at every token, of those after which it can.
 text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<const text::TokenId> history, text::grammar::TokenMask* mask, std::int64_t left) {
-    if (!mask) return sampler.sample(logits, history);
     if (mask->least_tokens() > left) core::fail(core::ErrorKind::usage, "the grammar needs at least {} more tokens, and only {} may be written", mask->least_tokens(), left);
     const auto some = [](std::span<const std::uint64_t> bits) { return std::any_of(bits.begin(), bits.end(), [](std::uint64_t b) { return b != 0; }); };
     if (!some(mask->allowed())) core::fail(core::ErrorKind::unsupported, "the vocabulary has no token that the grammar allows here");
@@ -71,6 +70,45 @@ text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<
     return id;
 }
 
+// The text so far and what the next token is chosen from.
+class Writing {
+  public:
+    Writing(Session& session, const GenerateOptions& options, std::vector<text::TokenId> history)
+        : session_(session), options_(options), sampler_(options.sampler), history_(std::move(history)), logits_(&session.prefill(history_)) {
+        if (options.drafter) speculation_.emplace(session, *options.drafter, *logits_);
+    }
+    /// Tokens of the text that stand in the session.
+    std::int64_t past() const { return speculation_ ? speculation_->past() : session_.past(); }
+
+    /// The next token, of `left` at most. A token that was drawn by a drafter is taken or replaced so that the result is the model's own;
+    /// under a grammar, and where it was not drawn, it is taken if it is the one that would have been chosen without it.
+    text::TokenId choose_next(std::int64_t left) {
+        const std::span<const float> logits = speculation_ ? speculation_->logits() : std::span(logits_->row_f32(0), static_cast<std::size_t>(logits_->shape.width()));
+        if (options_.mask) return choose(sampler_, logits, history_, options_.mask, left);
+        const Distribution* const drawn_from = speculation_ ? speculation_->drawn_from() : nullptr;
+        return drawn_from ? sampler_.draw_over(sampler_.distribution(logits, history_), *drawn_from, speculation_->drafted()) : sampler_.sample(logits, history_);
+    }
+    void append(text::TokenId id) { history_.push_back(id); }
+    /// Evaluates the token that was appended last, unless that was done already; at most `left` more will be chosen.
+    void go_on(std::int64_t left) {
+        if (speculation_) speculation_->advance(history_, left);
+        else logits_ = &session_.evaluate({&history_.back(), 1});
+    }
+    std::optional<SpeculationReport> finish(std::int64_t tokens, double seconds) {
+        if (!speculation_) return {};
+        speculation_->finish();
+        return speculation_->report(tokens, seconds);
+    }
+
+  private:
+    Session& session_;
+    const GenerateOptions& options_;
+    Sampler sampler_;
+    std::vector<text::TokenId> history_;
+    const core::Tensor* logits_;
+    std::optional<Speculation> speculation_;
+};
+
 }  // namespace
 
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
@@ -78,29 +116,27 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     if (prompt.empty()) core::fail(core::ErrorKind::usage, "the prompt has no tokens");
     if (session.model().family().encodes) core::fail(core::ErrorKind::usage, "{}: the {} family writes no text; ask for its vectors with 'tailor embed'", session.model().file().path(), session.model().family().name);
     const text::Tokenizer* const tokenizer = session.model().has_tokenizer() ? &session.model().tokenizer() : nullptr;
-    Sampler sampler(options.sampler);
     Output output(options.stop, stream);
     Generated result;
-    std::vector<text::TokenId> history = prompt;
     auto start = std::chrono::steady_clock::now();
     if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
     const bool reads_first = session.model().family().build_encoder != nullptr;
-    if (reads_first) session.encode(prompt), history = {session.first_written()};
-    const core::Tensor* logits = &session.prefill(history);
+    if (reads_first) session.encode(prompt);
+    Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt);
     result.prompt_seconds = seconds_since(start);
     start = std::chrono::steady_clock::now();
     result.stop_reason = "length";
     while (options.most_tokens < 0 || static_cast<std::int64_t>(result.ids.size()) < options.most_tokens) {
         core::check_interrupt();
-        std::int64_t left = session.context() - session.past() + 1;  // the last one need not be evaluated
+        std::int64_t left = session.context() - writing.past() + 1;  // the last one need not be evaluated
         if (options.most_tokens >= 0) left = std::min(left, options.most_tokens - static_cast<std::int64_t>(result.ids.size()));
-        const text::TokenId id = choose(sampler, {logits->row_f32(0), static_cast<std::size_t>(logits->shape.width())}, history, options.mask, left);
+        const text::TokenId id = writing.choose_next(left);
         if (tokenizer && !options.ignore_end && tokenizer->ends_generation(id)) {
             result.stop_reason = "end";
             break;
         }
         result.ids.push_back(id);
-        history.push_back(id);
+        writing.append(id);
         if (tokenizer && output.push(tokenizer->piece(id))) {
             result.stop_reason = "stop";
             break;
@@ -109,13 +145,14 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
             result.stop_reason = "end";
             break;
         }
-        if (session.past() == session.context()) {
+        if (writing.past() == session.context()) {
             result.stop_reason = "context";
             break;
         }
-        if (static_cast<std::int64_t>(result.ids.size()) != options.most_tokens) logits = &session.evaluate({&id, 1});
+        if (static_cast<std::int64_t>(result.ids.size()) != options.most_tokens) writing.go_on(left - 1);
     }
     result.decode_seconds = seconds_since(start);
+    result.speculation = writing.finish(static_cast<std::int64_t>(result.ids.size()), result.decode_seconds);
     if (result.stop_reason != "stop") output.finish();
     result.text = std::move(output.text);
     return result;

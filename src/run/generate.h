@@ -1,11 +1,13 @@
 // Writing text token by token.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "run/sampler.h"
 #include "run/session.h"
+#include "run/speculation.h"
 #include "text/grammar/token_mask.h"
 
 namespace tailor::run {
@@ -18,6 +20,8 @@ struct GenerateOptions {
     /// What the text must be; null: anything. It goes on from where it stands and must outlive the call. The text always ends within
     /// most_tokens and the context; Error(usage) if no text can.
     text::grammar::TokenMask* mask = nullptr;
+    /// Guesses tokens that the model then checks; null: none. The text is drawn from the same distribution with it as without.
+    drafts::Drafter* drafter = nullptr;
 };
 
 struct Generated {
@@ -25,6 +29,7 @@ struct Generated {
     std::string text;         ///< empty if the model has no tokenizer
     std::string stop_reason;  ///< "length", "end", "stop" or "context"
     double prompt_seconds = 0, decode_seconds = 0;
+    std::optional<SpeculationReport> speculation;  ///< with a drafter
 };
 
 /// Continues `prompt` in slot 0 of the session. `stream` receives text as soon as it cannot be part of a stop string and

@@ -1,6 +1,8 @@
 // Opening and checking; see language_model.h.
 #include "run/language_model.h"
 
+#include <cstdlib>
+
 #include "core/error.h"
 #include "files/registry.h"
 #include "formats/panels.h"
@@ -32,6 +34,10 @@ LanguageModel::LanguageModel(std::unique_ptr<files::File> file)
 }
 
 core::Tensor LanguageModel::weight_in_panels(const std::string& name, core::Pool& pool) const {
+    if (whole_) {
+        weights_.forget(name);
+        return whole_->weight_in_panels(name, pool);
+    }
     if (const auto it = panels_.find(name); it != panels_.end()) return it->second;
     const core::Tensor panels = formats::make_panels(weights_.find(name), &pool);
     weights_.forget(name);
@@ -40,6 +46,49 @@ core::Tensor LanguageModel::weight_in_panels(const std::string& name, core::Pool
 
 std::shared_ptr<LanguageModel> LanguageModel::from_file(std::unique_ptr<files::File> file) {
     return std::shared_ptr<LanguageModel>(new LanguageModel(std::move(file)));
+}
+
+namespace {
+
+/// A file less its layers from `layers` on, and less its tokenizer.
+class FirstLayers : public files::File {
+  public:
+    FirstLayers(const files::File& whole, std::int64_t layers) : whole_(whole) {
+        path_ = core::format("the first {} layers of {}", layers, whole.path());
+        const std::string architecture(whole.metadata().text("general.architecture"));
+        const auto all = static_cast<std::size_t>(whole.metadata().integer(architecture + ".block_count")), kept = static_cast<std::size_t>(layers);
+        for (const auto& [key, value] : whole.metadata().entries()) {
+            if (key.rfind("tokenizer.", 0) == 0) continue;
+            files::MetaValue mine = value;
+            if (key.rfind(architecture + ".", 0) == 0 && mine.type == files::MetaType::array && mine.items() == all) {  // one item per layer
+                if (!mine.integers.empty()) mine.integers.resize(kept);
+                if (!mine.reals.empty()) mine.reals.resize(kept);
+                if (!mine.texts.empty()) mine.texts.resize(kept);
+            }
+            metadata_.append(key, std::move(mine));
+        }
+        metadata_.set_integer(architecture + ".block_count", layers);
+        for (const files::TensorInfo& tensor : whole.tensors())
+            if (tensor.name.rfind("blk.", 0) != 0 || std::atoll(tensor.name.c_str() + 4) < layers) tensors_.push_back(tensor);
+    }
+    core::Tensor read(const files::TensorInfo& tensor) const override { return whole_.read(tensor); }
+    void release(const files::TensorInfo& tensor) const override { whole_.release(tensor); }
+    std::uint64_t bytes() const override { return whole_.bytes(); }
+
+  private:
+    const files::File& whole_;
+};
+
+}  // namespace
+
+std::shared_ptr<LanguageModel> LanguageModel::first_layers(std::shared_ptr<const LanguageModel> whole, std::int64_t layers) {
+    if (layers < 1 || layers >= whole->facts().layers)
+        core::fail(core::ErrorKind::usage, "{} has {} layers: its first layers are 1 to {} of them, not {}", whole->file().path(), whole->facts().layers, whole->facts().layers - 1, layers);
+    if (whole->family().build_encoder || whole->family().encodes)
+        core::fail(core::ErrorKind::usage, "{}: a model of the {} family cannot be cut after a layer", whole->file().path(), whole->family().name);
+    auto first = from_file(std::make_unique<FirstLayers>(whole->file(), layers));
+    first->whole_ = std::move(whole);
+    return first;
 }
 
 std::shared_ptr<LanguageModel> LanguageModel::open(const std::string& path) { return from_file(files::open(path)); }

@@ -24,6 +24,9 @@ class LanguageModel {
     static std::shared_ptr<LanguageModel> open(const std::string& path);
     /// The same for a file that is already open (a synthetic model, the embedded default).
     static std::shared_ptr<LanguageModel> from_file(std::unique_ptr<files::File> file);
+    /// The first `layers` layers of `whole`, followed by its output norm and matrix: the same weights, not copies. It has no tokenizer.
+    /// Throws Error(usage) if that is not fewer than the layers there are, or the family reads one text before it writes another.
+    static std::shared_ptr<LanguageModel> first_layers(std::shared_ptr<const LanguageModel> whole, std::int64_t layers);
 
     const files::File& file() const { return *file_; }
     const models::Model& family() const { return *family_; }
@@ -39,6 +42,7 @@ class LanguageModel {
 
   private:
     explicit LanguageModel(std::unique_ptr<files::File> file);
+    std::shared_ptr<const LanguageModel> whole_;  ///< of which this one is the first layers; null: of none
     std::unique_ptr<files::File> file_;
     const models::Model* family_;
     models::Weights weights_;

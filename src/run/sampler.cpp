@@ -22,7 +22,7 @@ void SamplerOptions::check() const {
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) { options_.check(); }
 
-text::TokenId Sampler::sample(std::span<const float> logits, std::span<const text::TokenId> history, std::span<const std::uint64_t> allowed) {
+const Distribution& Sampler::distribution(std::span<const float> logits, std::span<const text::TokenId> history, std::span<const std::uint64_t> allowed) {
     candidates_.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) candidates_[i] = {static_cast<text::TokenId>(i), logits[i]};
     if (options_.repeat_penalty != 1) {
@@ -30,29 +30,58 @@ text::TokenId Sampler::sample(std::span<const float> logits, std::span<const tex
         std::sort(recent.begin(), recent.end());
         recent.erase(std::unique(recent.begin(), recent.end()), recent.end());
         for (const text::TokenId id : recent) {
-            double& logit = candidates_[static_cast<std::size_t>(id)].value;
+            double& logit = candidates_[static_cast<std::size_t>(id)].probability;  // until the softmax below
             logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
         }
     }
     if (!allowed.empty())
-        std::erase_if(candidates_, [&](const Candidate& c) { return !(allowed[static_cast<std::size_t>(c.id) / 64] >> c.id % 64 & 1); });
-    const auto better = [](const Candidate& a, const Candidate& b) { return a.value > b.value || (a.value == b.value && a.id < b.id); };
-    if (options_.temperature == 0) return std::min_element(candidates_.begin(), candidates_.end(), better)->id;
-
+        std::erase_if(candidates_, [&](const Choice& c) { return !(allowed[static_cast<std::size_t>(c.id) / 64] >> c.id % 64 & 1); });
+    const auto better = [](const Choice& a, const Choice& b) { return a.probability > b.probability || (a.probability == b.probability && a.id < b.id); };
+    if (options_.temperature == 0) {
+        candidates_[0] = {std::min_element(candidates_.begin(), candidates_.end(), better)->id, 1};
+        candidates_.resize(1);
+        return candidates_;
+    }
     const auto kept = options_.top_k ? std::min<std::size_t>(static_cast<std::size_t>(options_.top_k), candidates_.size()) : candidates_.size();
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), better);
     candidates_.resize(kept);
-    const double best = candidates_[0].value;
+    const double best = candidates_[0].probability;
     double total = 0;
-    for (Candidate& c : candidates_) total += c.value = std::exp((c.value - best) / options_.temperature);
+    for (Choice& c : candidates_) total += c.probability = std::exp((c.probability - best) / options_.temperature);
     std::size_t count = 0;
     double sum = 0;
-    while (count < kept && (count == 0 || (sum < options_.top_p * total && candidates_[count].value >= options_.min_p))) sum += candidates_[count++].value;
-    // 53 random bits as a fraction: std::uniform_real_distribution is not the same everywhere.
-    double left = static_cast<double>(random_() >> 11) * 0x1.0p-53 * sum;
-    for (std::size_t i = 0; i + 1 < count; ++i)
-        if ((left -= candidates_[i].value) < 0) return candidates_[i].id;
-    return candidates_[count - 1].id;
+    while (count < kept && (count == 0 || (sum < options_.top_p * total && candidates_[count].probability >= options_.min_p))) sum += candidates_[count++].probability;
+    candidates_.resize(count);
+    for (Choice& c : candidates_) c.probability /= sum;
+    return candidates_;
+}
+
+// 53 random bits as a fraction: std::uniform_real_distribution is not the same everywhere.
+double Sampler::uniform() { return static_cast<double>(random_() >> 11) * 0x1.0p-53; }
+
+text::TokenId Sampler::draw(const Distribution& from) {
+    if (options_.temperature == 0) return from[0].id;
+    double left = uniform();
+    for (std::size_t i = 0; i + 1 < from.size(); ++i)
+        if ((left -= from[i].probability) < 0) return from[i].id;
+    return from.back().id;
+}
+
+static double probability_of(const Distribution& distribution, text::TokenId id) {
+    const auto it = std::find_if(distribution.begin(), distribution.end(), [&](const Choice& c) { return c.id == id; });
+    return it == distribution.end() ? 0 : it->probability;
+}
+
+text::TokenId Sampler::draw_over(const Distribution& wanted, const Distribution& proposed, text::TokenId drafted) {
+    const double p = probability_of(wanted, drafted), q = probability_of(proposed, drafted);
+    if (p >= q || uniform() * q < p) return drafted;
+    rest_.clear();
+    double sum = 0;
+    for (const Choice& c : wanted)
+        if (const double more = c.probability - probability_of(proposed, c.id); more > 0) rest_.push_back({c.id, more}), sum += more;
+    if (rest_.empty()) return drafted;  // p and q differ by rounding only
+    for (Choice& c : rest_) c.probability /= sum;
+    return draw(rest_);
 }
 
 }  // namespace tailor::run

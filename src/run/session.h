@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "graph/plan.h"
+#include "run/kv_budget.h"
 #include "run/language_model.h"
 
 namespace tailor::run {
@@ -22,6 +23,13 @@ struct SessionOptions {
     bool use_reference = false;  ///< every node by its double-precision definition: slow
     bool fast = false;           ///< also kernels that add an error of up to 2 % of the largest value of their result
     bool pack = true;            ///< put weights in panels before the first step; else they run from the file as they are
+    KvBudgetOptions kv_budget;   ///< a cache of fewer entries than the context; only with one slot
+    /// Changes the graph of each step after the family has built it; empty: as it is. Its constants must outlive the session.
+    std::function<graph::Graph(const graph::Graph& graph)> rewrite;
+    /// A session of a model whose first layers this one's are: they share the memory of the states that both have, so that what one
+    /// has evaluated the other need not. It must have the same context, slots and KV format, have evaluated something, and outlive
+    /// this session; see follow().
+    const class Session* lender = nullptr;
 };
 
 class Session {
@@ -30,6 +38,7 @@ class Session {
     Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, SessionOptions options);
 
     const LanguageModel& model() const { return *model_; }
+    std::shared_ptr<const LanguageModel> shared_model() const { return model_; }
     const SessionOptions& options() const { return options_; }
     std::int64_t context() const { return options_.context; }
     /// Tokens evaluated in a slot since its last reset.
@@ -39,6 +48,19 @@ class Session {
     /// Forgets what follows the first `tokens` of a slot and returns how many stay: `tokens`, or 0 if the model has a
     /// state that cannot go back (recurrent families keep a summary of all tokens, not the tokens).
     std::int64_t keep(std::int64_t tokens, std::int64_t slot = 0);
+    /// True if keep() can keep any number of tokens.
+    bool goes_back();
+
+    /// What must be copied to come back to a place in a sequence.
+    struct Checkpoint {
+        std::int64_t past = 0;
+        std::vector<std::byte> bytes;  ///< of the states that cannot go back; empty if all can
+    };
+    /// Remembers where a slot stands. Until restore() tokens may only be added behind it.
+    void save(Checkpoint& checkpoint, std::int64_t slot = 0);
+    void restore(const Checkpoint& checkpoint, std::int64_t slot = 0);
+    /// For a session with a lender: its states hold the first `tokens` of the lender's slot.
+    void follow(std::int64_t tokens, std::int64_t slot = 0);
 
     /// Reads a text for a family with an encoder (models::Model::build_encoder): what the slot writes from now on depends on it. Forgets
     /// the sequence of the slot. Throws Error(usage) if the text is longer than the context, or the family has no encoder.
@@ -62,6 +84,8 @@ class Session {
     using Runner = std::function<void(graph::Plan& plan, const ops::Batch& batch)>;
     void set_runner(Runner runner) { runner_ = std::move(runner); }
 
+    /// Times that entries were dropped from the cache since the session was made.
+    std::int64_t evictions() const { return budget_ ? budget_->evictions() : 0; }
     /// Bytes of all states; of the arena.
     std::uint64_t state_bytes() const;
     std::uint64_t arena_bytes() const { return static_cast<std::uint64_t>(arena_size_); }
@@ -73,8 +97,11 @@ class Session {
         std::uint64_t last_used = 0;
     };
     void pack_weights();
+    std::vector<core::Tensor> one_way_states(std::int64_t slot);
+    core::Tensor state_memory(const std::string& key, const formats::Format& format, const core::Shape& shape) const;
     void append_row(std::int64_t row, text::TokenId id, std::int64_t slot);
     graph::Graph graph_of(std::int64_t rows, std::int64_t wanted) const;
+    const core::Tensor& evaluate_in_budget(std::span<const text::TokenId> ids, std::int64_t wanted);
     const core::Tensor& step(std::int64_t rows, std::int64_t wanted);
     void bind(graph::Plan& plan);
     void grow_arena(std::int64_t bytes);
@@ -89,8 +116,10 @@ class Session {
     core::Tensor arena_;
     std::int64_t arena_size_ = 0;
     std::vector<std::int64_t> past_;
-    bool goes_back_ = true;  ///< every state is a cache with one entry per position
-    std::vector<std::int32_t> ids_, positions_, sequences_, wanted_rows_;
+    std::vector<std::string> one_way_;  ///< keys of states that are no cache with one entry per position
+    std::unique_ptr<KvBudget> budget_;  ///< null: a place in the cache for each position
+    core::Tensor gathered_;             ///< logits of several steps
+    std::vector<std::int32_t> ids_, positions_, places_, sequences_, wanted_rows_;  ///< places: in the cache
     Runner runner_;
 };
 

@@ -4,7 +4,8 @@
 //  2. importance  mean square of every weight's inputs on the calibration text
 //  3. choices     for every weight and every number format that fits it: bytes exactly, time measured here, error
 //  4. sensitivity the KL divergence of the whole model with one weight's format swapped, on the search text, within a time
-//                 limit; the rest is predicted from weighted errors, which the measurements scale
+//                 limit; the rest is predicted from weighted errors, which the measurements scale. An encoder has no
+//                 distributions: the cosine distance of its vectors takes the place of the divergence
 //  5. allocation  a multiple-choice knapsack over all budgets at once, then the answer is improved by measuring whole
 //                 allocations, since divergences of single weights do not quite add up
 //  6. proof       the chosen file is written, opened, timed and evaluated on the report text; so is the best uniform format

@@ -24,6 +24,10 @@ static void run(const Call& call) noexcept {
     });
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return {d.graph.add("scale", {d.graph.add("multiply", {d.gradient, d.input(0)})}, {{"factor", 2.0}})};
+}
+
 static const Kernel kernels[] = {{.name = "plain", .doc = "one element at a time", .run = {{&run}}}};
 
 extern const Op toy_square = {
@@ -34,6 +38,7 @@ extern const Op toy_square = {
     .kernels = kernels,
     .cost = &elementwise_cost,
     .cases = &elementwise_cases<1>,
+    .gradient = &gradient,
 };
 
 }  // namespace tailor::ops::entries

@@ -67,7 +67,6 @@ std::int64_t window_length(const run::LanguageModel& model, std::int64_t given) 
 run::Windows text_windows(const run::LanguageModel& model, const std::string& text, const std::string& file, std::int64_t window, std::int64_t most) {
     const std::string name = file.empty() || file == "-" ? "standard input" : file;
     if (text.find('\0') != std::string::npos) core::fail(core::ErrorKind::usage, "{} is no text: it holds zero bytes", name);
-    if (model.family().encodes) core::fail(core::ErrorKind::usage, "{}: the {} family writes no text, so there is no next token to judge", model.file().path(), model.family().name);
     const text::Tokenizer& tokenizer = model.tokenizer();
     try {
         return run::cut_windows(tokenizer.encode(text), window, tokenizer.adds_bos() ? tokenizer.bos() : -1, most);

@@ -65,8 +65,7 @@ Importance Importance::measure(run::Session& session, const run::Windows& window
     });
     for (std::size_t w = 0; w < windows.size(); ++w) {
         core::check_interrupt();
-        session.reset();
-        session.evaluate(windows[w], static_cast<std::int64_t>(windows[w].size()));
+        run::answer(session, windows[w], static_cast<std::int64_t>(windows[w].size()));
         rows += static_cast<std::int64_t>(windows[w].size());
         if (progress) progress(static_cast<std::int64_t>(w + 1), static_cast<std::int64_t>(windows.size()));
     }

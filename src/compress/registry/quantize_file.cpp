@@ -17,11 +17,15 @@ using core::fail;
 bool is_weight_matrix(const files::TensorInfo& tensor) {
     // Convolution kernels have 3 to 4 values a row; no matrix of a language model is narrower than the smallest block.
     constexpr std::int64_t least_width = 32;
-    // A router is a thousandth of a model and decides which experts are asked: its rounding costs more than it saves.
-    if (tensor.name.find(".ffn_gate_inp") != std::string::npos) return false;
-    // Vectors that recurrent families keep in rows, one per group, head or use: weights of norms, interpolation, bonuses; and their
-    // low-rank mixers, which are few and steer everything after them.
-    for (const std::string_view part : {"_norm.weight", "_mix_lerp_", ".time_mix_first.", ".time_mix_r_k.", ".time_mix_w1.", ".time_mix_w2.", ".time_mix_decay_w"})
+    // A router is a thousandth of a model and decides which experts are asked: its rounding costs more than it saves. So do tables of
+    // positions, kinds of text and distances. Recurrent families keep vectors in rows, one per group, head or use (weights of norms,
+    // interpolation, bonuses), and low-rank mixers, which are few and steer everything after them.
+    constexpr std::string_view kept[] = {
+        ".ffn_gate_inp", "position_embd.", "token_types.", ".attn_rel_b.", "_norm.weight", "_mix_lerp_", ".time_mix_first.", ".time_mix_r_k.",
+        ".time_mix_decay_w", ".time_mix_w1.", ".time_mix_w2.", ".time_mix_a1.", ".time_mix_a2.", ".time_mix_v1.", ".time_mix_v2.",
+        ".time_mix_g1.", ".time_mix_g2.",
+    };
+    for (const std::string_view part : kept)
         if (tensor.name.find(part) != std::string::npos) return false;
     return tensor.shape.rank() >= 2 && tensor.shape.width() >= least_width && tensor.shape.rows() > 1 && tensor.format && tensor.format->weights &&
            tensor.name.ends_with(".weight");

@@ -47,16 +47,17 @@ static Value activate(Builder& b, const Experts& e, Value gate, Value up, const 
 
 // The answers of the chosen experts, [rows * used, dim].
 static Value ask(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x, Value ids) {
-    const bool joined = b.has(l.name + "ffn_gate_up_exps.weight");
+    const bool joined = e.gated && b.has(l.name + "ffn_gate_up_exps.weight");
     const std::int64_t width = b.rows_of(l.name + (joined ? "ffn_gate_up_exps.weight" : "ffn_up_exps.weight")) / e.count / (joined ? 2 : 1);
     Value gate, up;
     if (joined) {
         const Value both = expert_linear(b, e, x, ids, l.name + "ffn_gate_up_exps", 2 * width);
         gate = columns(b, both, 0, width), up = columns(b, both, width, width);
     } else {
-        gate = expert_linear(b, e, x, ids, l.name + "ffn_gate_exps", width);
+        if (e.gated) gate = expert_linear(b, e, x, ids, l.name + "ffn_gate_exps", width);
         up = expert_linear(b, e, x, ids, l.name + "ffn_up_exps", width);
     }
+    if (!e.gated) return expert_linear(b, e, b.graph.add(e.activation, {up}, {}, l.name + "ffn_act_exps"), ids, l.name + "ffn_down_exps", c.dim);
     return expert_linear(b, e, activate(b, e, gate, up, l.name + "ffn_act_exps"), ids, l.name + "ffn_down_exps", c.dim);
 }
 
@@ -68,10 +69,19 @@ static Value shared_expert(Builder& b, const Config& c, const Layer& l, Value x)
     return b.linear(b.graph.add("multiply", {gate, up}, {}, l.name + "ffn_act_shexp"), l.name + "ffn_down_shexp", c.dim);
 }
 
-Value expert_feed_forward(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x) {
-    graph::Graph& g = b.graph;
+static void require_count(const Layer& l, const Experts& e) {
     if (e.count == 0) fail(ErrorKind::format, "layer {} has experts (ffn_gate_inp.weight), but expert_count is missing", l.index);
-    const Value scores = b.linear(x, l.name + "ffn_gate_inp", e.count), bias = b.optional_weight(l.name + "exp_probs_b.bias", {e.count});
+}
+
+Value expert_feed_forward(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x) {
+    require_count(l, e);
+    return mix_experts(b, c, l, e, x, b.linear(x, l.name + "ffn_gate_inp", e.count));
+}
+
+Value mix_experts(Builder& b, const Config& c, const Layer& l, const Experts& e, Value x, Value scores) {
+    require_count(l, e);
+    graph::Graph& g = b.graph;
+    const Value bias = b.optional_weight(l.name + "exp_probs_b.bias", {e.count});
     const Value ids = g.add("route", {scores, bias},
                             {{"used", e.used}, {"scoring", std::string(e.scoring == "chosen" ? "logits" : e.scoring)}, {"groups", e.groups},
                              {"groups_used", e.groups_used}, {"group_score", std::string(e.group_score)}},

@@ -88,8 +88,11 @@ Value Builder::weight(const std::string& name, core::Shape shape) {
 
 core::Tensor Builder::reshaped(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape) {
     core::Tensor tensor = weights_.find(name);
-    if (!tensor)
-        fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it with {} x {} values", weights_.file().path(), name, architecture_, parts, shape.elements());
+    if (!tensor) {
+        core::Shape whole = shape;
+        if (parts > 1) whole[0] *= parts;
+        fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it with shape {}", weights_.file().path(), name, architecture_, whole.text());
+    }
     used_.insert(name);
     if (tensor.layout != core::Layout::rows || tensor.shape.elements() != parts * shape.elements() || !tensor.format->holds(shape.width()))
         fail(ErrorKind::format, "{}: tensor '{}' has shape {} in {}, the metadata of this {} model calls for {} x {}", weights_.file().path(), name,

@@ -15,6 +15,7 @@
 
 #include "ops/attention/cache.h"
 #include "ops/attention/kernels.h"
+#include "ops/gradients.h"
 #include "ops/support.h"
 
 namespace tailor::ops::attention_kernels {
@@ -160,6 +161,10 @@ static std::string declines_many_rows(const NodeView& node) {
     return rows <= few_rows ? "" : core::format("made for up to {} rows, here are {}", few_rows, rows);
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return parts(d, d.graph.add("attention_gradient", {d.input(0), d.input(1), d.input(2), d.input(3), d.input(4), d.gradient}, d.attributes), {0, 1, 2, 3, 4});
+}
+
 static const Kernel kernels[] = {
     {.name = "split", .doc = "parts of the context in parallel for each row, merged in a fixed order", .run = split_kernel, .declines = &declines_many_rows},
     {.name = "tiled", .doc = "blocks of queries against tiles of keys, 16-bit integer scores, running maximum", .run = tiled_kernel},
@@ -179,5 +184,6 @@ extern const Op attention = {
     .cost = &attention_kernels::cost,
     .states = &attention_kernels::states,
     .cases = &attention_kernels::cases,
+    .gradient = &attention_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

@@ -80,6 +80,27 @@ std::vector<double> read_position(const core::Tensor& cache, Side side, std::int
     return {numbers.begin(), numbers.end()};
 }
 
+void move_position(const core::Tensor& cache, Side side, std::int64_t sequence, std::int64_t head, std::int64_t from, std::int64_t to) noexcept {
+    const std::int64_t width = cache.shape[3], row_bytes = cache.format->row_bytes(width), a = from % tile_keys, b = to % tile_keys;
+    const CacheLayout layout = layout_of(cache);
+    const std::byte* const source = cache_tile(cache, sequence, head, from);
+    std::byte* const target = cache_tile(cache, sequence, head, to);
+    if (layout == CacheLayout::rows || (layout == CacheLayout::numbers && side == Side::values)) {
+        std::memcpy(target + b * row_bytes, source + a * row_bytes, static_cast<std::size_t>(row_bytes));
+        return;
+    }
+    if (layout == CacheLayout::numbers) {
+        const std::int64_t bytes = row_bytes / width;
+        for (std::int64_t d = 0; d < width; ++d) std::memcpy(target + (d * tile_keys + b) * bytes, source + (d * tile_keys + a) * bytes, static_cast<std::size_t>(bytes));
+        return;
+    }
+    const std::int64_t bytes = layout == CacheLayout::bytes ? 32 : 16, scales = width * bytes / 32 * tile_keys;
+    for (std::int64_t block = 0; block < width / 32; ++block) {
+        for (std::int64_t i = 0; i < bytes; ++i) target[place_of(side, bytes, width, block, i, b)] = source[place_of(side, bytes, width, block, i, a)];
+        std::memcpy(target + scales + (block * tile_keys + b) * 2, source + scales + (block * tile_keys + a) * 2, 2);
+    }
+}
+
 void append_head(const Call& call, std::int64_t r, std::int64_t kv_head) noexcept {
     const std::int64_t sequence = call.batch.sequences[static_cast<std::size_t>(r)], position = call.batch.positions[static_cast<std::size_t>(r)];
     for (const Side side : {Side::keys, Side::values}) {

@@ -52,6 +52,9 @@ void write_position(const core::Tensor& cache, Side side, std::int64_t sequence,
 /// Reads what write_position wrote, decoded.
 std::vector<double> read_position(const core::Tensor& cache, Side side, std::int64_t sequence, std::int64_t head, std::int64_t position);
 
+/// Copies what stands at position `from` to position `to`, bit by bit.
+void move_position(const core::Tensor& cache, Side side, std::int64_t sequence, std::int64_t head, std::int64_t from, std::int64_t to) noexcept;
+
 /// Writes row `r` of the new keys and values of one kv head.
 void append_head(const Call& call, std::int64_t r, std::int64_t kv_head) noexcept;
 /// Writes all new keys and values, in parallel.

@@ -12,6 +12,7 @@
 #include "formats/panels.h"
 #include "ops/expert_matmul/grouped.h"
 #include "ops/experts.h"
+#include "ops/gradients.h"
 #include "ops/matmul/kernels.h"
 #include "ops/registry.h"
 #include "ops/support.h"
@@ -122,6 +123,35 @@ static std::string declines(const NodeView& node) {
 static constexpr char short_tiles[] = "panel_tiles_8", exact_tiles[] = "panel_tiles", short_bytes[] = "panel_bytes_8", narrow_bytes[] = "panel_narrow_8";
 static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", scaled_words[] = "panel_scaled_words", single_floats[] = "panel_floats", from_rows[] = "panels";
 
+// One number per expert, given to what each of its results is made of: rows of pairs, or, without ids, columns.
+static Value times_scale(const Differentiation& d, Value value) {
+    const std::int64_t experts = d.shape(1)[0], n = d.shape(1)[1];
+    const Value scale = reshaped(d.graph, d.input(4), {experts, 1});
+    if (d.input(2) < 0) return d.graph.add("column_scale", {value, d.graph.add("expert_scale", {d.graph.filled({experts, n}, 1), scale})});
+    const Value ids = reshaped(d.graph, d.input(2), {d.shape(2).elements()});
+    return d.graph.add("expert_scale", {value, d.graph.add("gather", {scale, ids})});
+}
+
+// What the scale of each expert hands back: its results without scale and bias, times their gradients.
+static Value scale_gradient(const Differentiation& d) {
+    const std::int64_t experts = d.shape(1)[0], n = d.shape(1)[1];
+    const Value plain = d.graph.add("expert_matmul", {d.input(0), d.input(1), d.input(2)});
+    if (d.input(2) < 0) return d.graph.add("row_dot", {reshaped(d.graph, d.graph.add("column_sum", {plain, d.gradient}), {experts, n})});
+    return d.graph.add("scatter_add", {d.graph.add("row_dot", {plain, d.gradient}), d.input(2)}, {{"rows", experts}});
+}
+
+static std::vector<Value> gradient(const Differentiation& d) {
+    const std::int64_t experts = d.shape(1)[0];
+    const Value back = d.input(4) >= 0 && (d.wants(0) || d.wants(1)) ? times_scale(d, d.gradient) : d.gradient;
+    std::vector<Value> result(5, -1);
+    if (d.wants(0)) result[0] = d.graph.add("expert_matmul_transposed", {back, d.input(1), d.input(2)});
+    if (d.wants(0) && d.input(2) >= 0 && d.shape(0).rows() != d.shape(2).elements()) result[0] = d.graph.add("expert_sum", {result[0]}, {{"used", d.shape(2).width()}});
+    if (d.wants(1)) result[1] = d.graph.add("expert_weight_gradient", {back, d.input(0), d.input(2)}, {{"experts", experts}});
+    if (d.wants(3)) result[3] = d.input(2) < 0 ? d.graph.add("column_sum", {d.gradient}) : d.graph.add("scatter_add", {d.gradient, d.input(2)}, {{"rows", experts}});
+    if (d.wants(4)) result[4] = scale_gradient(d);
+    return result;
+}
+
 static const Kernel kernels[] = {
     {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::short_tile_error, .declines = &declines<short_tiles>},
     {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::tile_error, .declines = &declines<exact_tiles>},
@@ -188,5 +218,6 @@ extern const Op expert_matmul = {
     .weight_input = 1,
     .panel_inputs = 2,
     .cases = &expert_matmul_kernels::cases,
+    .gradient = &expert_matmul_kernels::gradient,
 };
 }  // namespace tailor::ops::entries

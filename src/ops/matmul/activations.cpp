@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "cpu/simd.h"
 #include "ops/matmul/integer_kind.h"
@@ -17,70 +18,127 @@ using namespace cpu::TAILOR_ISA;
 // 127 * 256 + 127: the largest number of two signed digits.
 constexpr float largest_word = 32639, largest_digit = 127;
 
-// The integers of one block of `count` values, their scale, and undefined instead of it if a value is infinite or undefined.
-static float round_block(const float* x, std::int64_t count, float limit, std::int32_t* integers) noexcept {
-    Vector largest_value = {}, check = {};
-    for (std::int64_t i = 0; i < count; i += lanes) {
-        const Vector v = load(x + i);
-        largest_value = maximum(largest_value, maximum(v, -v));
-        check = fused(v, Vector{}, check);  // 0, or undefined
+// Lane i of the result is lane `from(i)` of v.
+template <class From, int... i>
+[[gnu::always_inline]] inline Integers permute(Integers v, From from, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(v, v, from(i)...);
+}
+/// Lane i takes lane i + n, around the end.
+template <int n>
+struct Rotation {
+    constexpr int operator()(int i) const { return (i + n) % lanes; }
+};
+/// Exchanges the two in the middle of each four.
+struct MiddleExchange {
+    constexpr int operator()(int i) const { return i % 4 == 1 ? i + 1 : i % 4 == 2 ? i - 1 : i; }
+};
+using Lanes = std::make_integer_sequence<int, lanes>;
+
+[[gnu::always_inline]] inline Integers larger(Integers a, Integers b) { return a > b ? a : b; }
+
+/// Every lane: the largest of all.
+template <int n = lanes / 2>
+[[gnu::always_inline]] inline Integers largest_everywhere(Integers v) {
+    v = larger(v, permute(v, Rotation<n>{}, Lanes{}));
+    if constexpr (n > 1) v = largest_everywhere<n / 2>(v);
+    return v;
+}
+/// Lanes 0 to 3: the sums of the lanes that leave the same rest divided by 4.
+template <int n = lanes / 2>
+[[gnu::always_inline]] inline Integers sum_by_fours(Integers v) {
+    if constexpr (n >= 4) v = sum_by_fours<n / 2>(v + permute(v, Rotation<n>{}, Lanes{}));
+    return v;
+}
+
+// The lanes as 16-bit or 8-bit integers, which they fit. A template so that only the branch of this level is compiled.
+template <class Words, int width = sizeof(Words) / 4>
+[[gnu::always_inline]] inline void store_words(std::int16_t* p, Words v) {
+#if defined(__x86_64__)
+    // The forms without a mask read an undefined register in GCC 12, which then warns.
+    if constexpr (width == 16) _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtepi32_epi16(0xFFFF, (__m512i)v));
+    else if constexpr (width == 8) _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1)));
+    else _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32((__m128i)v, (__m128i)v));
+#else
+    for (int i = 0; i < width; ++i) p[i] = static_cast<std::int16_t>(v[i]);
+#endif
+}
+template <class Words, int width = sizeof(Words) / 4>
+[[gnu::always_inline]] inline void store_digits(std::int8_t* p, Words v) {
+#if defined(__x86_64__)
+    if constexpr (width == 16) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xFFFF, (__m512i)v));
+    } else {
+        std::int16_t words[8];
+        store_words(words, v);
+        const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(words)), bytes = _mm_packs_epi16(pairs, pairs);
+        std::memcpy(p, &bytes, width);
     }
-    const float size = largest(largest_value);
-    const float inverse = size > 0 ? limit / size : 0.0f;
+#else
+    for (int i = 0; i < width; ++i) p[i] = static_cast<std::int8_t>(v[i]);
+#endif
+}
+
+// The integers of one block; its scale, or undefined if a value is infinite or undefined. The bits of floats without their sign
+// are ordered as integers, and those two come last.
+template <int values>
+[[gnu::always_inline]] inline float round_block(const float* x, float limit, Integers (&integers)[values / lanes]) {
+    constexpr std::int32_t infinite = 0x7F800000;
+    Vector v[values / lanes];
+    Integers size_bits = {};
+    for (int i = 0; i < values / lanes; ++i) {
+        v[i] = load(x + i * lanes);
+        size_bits = larger(size_bits, (Integers)v[i] & 0x7FFFFFFF);
+    }
+    const std::int32_t bits = largest_everywhere(size_bits)[0];
+    const float size = std::bit_cast<float>(bits), inverse = bits > 0 && bits < infinite ? limit / size : 0.0f;
     const Vector magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer, in the low bits
-    for (std::int64_t i = 0; i < count; i += lanes) {
-        const Vector rounded = load(x + i) * inverse + magic;
-        Integers bits;
-        std::memcpy(&bits, &rounded, sizeof bits);
-        bits -= 0x4B400000;
-        std::memcpy(integers + i, &bits, sizeof bits);
-    }
-    return size / limit + sum(check);
+    for (int i = 0; i < values / lanes; ++i) integers[i] = (Integers)(v[i] * inverse + magic) - 0x4B400000;
+    return bits < infinite ? size / limit : std::numeric_limits<float>::quiet_NaN();
 }
 
-static void write_words(const std::int32_t* integers, std::int64_t count, std::int16_t* out) noexcept {
-    // Codes are taken from words of four bytes as the even ones and the odd ones.
-    for (std::int64_t i = 0; i < count; i += 4) {
-        out[i] = static_cast<std::int16_t>(integers[i]);
-        out[i + 1] = static_cast<std::int16_t>(integers[i + 2]);
-        out[i + 2] = static_cast<std::int16_t>(integers[i + 1]);
-        out[i + 3] = static_cast<std::int16_t>(integers[i + 3]);
-    }
-}
-
-static void write_digits(const std::int32_t* integers, std::int8_t* out) noexcept {
-    for (int i = 0; i < block_values; ++i) {
-        const auto low = static_cast<std::int8_t>(integers[i]);
-        out[i] = static_cast<std::int8_t>((integers[i] - low) >> 8);
-        out[block_values + i] = low;
+template <int values>
+[[gnu::always_inline]] inline void write_values(ActivationKind kind, const Integers (&integers)[values / lanes], std::byte* out) {
+    auto* const digits = reinterpret_cast<std::int8_t*>(out);
+    auto* const words = reinterpret_cast<std::int16_t*>(out);
+    for (int i = 0; i < values / lanes; ++i) {
+        const Integers v = integers[i], low = v << 24 >> 24;
+        if (kind == ActivationKind::two_digits) store_digits(digits + i * lanes, (v - low) >> 8), store_digits(digits + values + i * lanes, low);
+        else if (kind == ActivationKind::one_digit) store_digits(digits + i * lanes, v);
+        else store_words(words + i * lanes, permute(v, MiddleExchange{}, Lanes{}));
     }
 }
 
 // The sum of the integers of each group, as `totals` asks for it; [group][row] in `a`.
-static void write_totals(const Activations& a, Totals totals, int zero, const std::int32_t* integers, float scale, std::int64_t group, std::int64_t row) noexcept {
-    const std::int64_t group_values = block_values / a.groups_per_block;
-    for (std::int64_t g = 0; g < a.groups_per_block; ++g) {
-        std::int32_t pairs[2] = {};
-        for (std::int64_t i = 0; i < group_values; ++i) pairs[i / 2 % 2] += integers[g * group_values + i];
-        const std::int32_t total = pairs[0] + pairs[1];
-        const std::int64_t place = (group + g) * a.rows + row;
-        if (totals == Totals::sums) a.sums[place] = scale * static_cast<float>(total);
-        else if (totals == Totals::corrections) a.corrections[place] = -zero * total;
-        else a.corrections[place] = static_cast<std::int32_t>((static_cast<std::uint32_t>(-zero * pairs[0]) & 0xFFFFu) | static_cast<std::uint32_t>(-zero * pairs[1]) << 16);
+template <int group_values>
+[[gnu::always_inline]] inline void write_totals(const Activations& a, Totals totals, int zero, const Integers* integers, float scale, std::int64_t place) {
+    for (int g = 0; g < block_values / group_values; ++g, place += a.rows, integers += group_values / lanes) {
+        Integers all = integers[0];
+        for (int i = 1; i < group_values / lanes; ++i) all += integers[i];
+        const Integers fours = sum_by_fours(all);
+        const std::int32_t first = fours[0] + fours[1], second = fours[2] + fours[3];
+        if (totals == Totals::sums) a.sums[place] = scale * static_cast<float>(first + second);
+        else if (totals == Totals::corrections) a.corrections[place] = -zero * (first + second);
+        else a.corrections[place] = static_cast<std::int32_t>((static_cast<std::uint32_t>(-zero * first) & 0xFFFFu) | static_cast<std::uint32_t>(-zero * second) << 16);
     }
 }
 
-static void quantize_block(const Activations& a, Totals totals, float limit, int zero, const float* x, std::int64_t block, std::int64_t row) noexcept {
-    alignas(64) std::int32_t integers[formats::panel_unit];
-    const std::int64_t at = block * a.rows + row, count = a.values_per_block();
-    const float scale = round_block(x, count, limit, integers);
-    std::byte* const out = a.values + at * a.block_bytes();
+/// What is the same for all blocks of a call.
+struct Rounding {
+    Totals totals;
+    float limit;
+    int zero;
+};
+
+template <int values>
+static void quantize_block(const Activations& a, const Rounding& rounding, const float* x, std::int64_t block, std::int64_t row) noexcept {
+    Integers integers[values / lanes];
+    const std::int64_t at = block * a.rows + row, place = block * a.groups_per_block * a.rows + row;
+    const float scale = round_block<values>(x, rounding.limit, integers);
     a.scales[at] = scale;
-    if (a.kind == ActivationKind::two_digits) write_digits(integers, reinterpret_cast<std::int8_t*>(out));
-    else if (a.kind != ActivationKind::one_digit) write_words(integers, count, reinterpret_cast<std::int16_t*>(out));
-    else
-        for (int i = 0; i < block_values; ++i) reinterpret_cast<std::int8_t*>(out)[i] = static_cast<std::int8_t>(integers[i]);
-    if (totals != Totals::none) write_totals(a, totals, zero, integers, scale, block * a.groups_per_block, row);
+    write_values<values>(a.kind, integers, a.values + at * a.block_bytes());
+    if (values != block_values || rounding.totals == Totals::none) return;
+    if (a.groups_per_block == 2) write_totals<16>(a, rounding.totals, rounding.zero, integers, scale, place);
+    else write_totals<32>(a, rounding.totals, rounding.zero, integers, scale, place);
 }
 
 static Activations quantize_rows(const Call& call, const formats::IntegerForm& form, ActivationKind kind, Totals totals) noexcept {
@@ -88,18 +146,20 @@ static Activations quantize_rows(const Call& call, const formats::IntegerForm& f
     Activations a{.kind = kind, .rows = x.shape.rows(), .groups_per_block = groups_per_block(form)};
     a.blocks = x.shape.width() / a.values_per_block();
     const std::int64_t cells = a.rows * a.blocks;
-    const int zero = unpacked_bytes(form).zero;
     const float limit = kind == ActivationKind::one_digit ? largest_digit : kind == ActivationKind::unit_words ? static_cast<float>(largest_unit_word(form)) : largest_word;
+    const Rounding rounding{totals, limit, unpacked_bytes(form).zero};
     a.values = call.scratch;
     a.scales = reinterpret_cast<float*>(a.values + cells * a.block_bytes());
     if (totals == Totals::sums) a.sums = a.scales + cells;
     else if (totals != Totals::none) a.corrections = reinterpret_cast<std::int32_t*>(a.scales + cells);
-    // About 4 us of work per chunk: a single row is not worth waking a thread for.
-    const std::int64_t rows_per_chunk = std::max<std::int64_t>(1, 16384 / x.shape.width());
+    // A quarter of a few rows, but some microseconds of work: a single row is not worth waking a thread for.
+    const std::int64_t width = x.shape.width(), chunk_values = std::clamp<std::int64_t>(a.rows * width / 4, 4096, 16384);
+    const std::int64_t rows_per_chunk = std::max<std::int64_t>(1, chunk_values / width);
+    const auto quantize_one = kind == ActivationKind::unit_words ? &quantize_block<formats::panel_unit> : &quantize_block<block_values>;
     call.pool->run((a.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t c, int) {
-        const std::int64_t end = std::min(a.rows, (c + 1) * rows_per_chunk);
-        for (std::int64_t r = c * rows_per_chunk; r < end; ++r)
-            for (std::int64_t b = 0; b < a.blocks; ++b) quantize_block(a, totals, limit, zero, x.row_f32(r) + b * a.values_per_block(), b, r);
+        const std::int64_t first = c * rows_per_chunk, end = std::min(a.rows, first + rows_per_chunk);
+        for (std::int64_t b = 0; b < a.blocks; ++b)
+            for (std::int64_t r = first; r < end; ++r) quantize_one(a, rounding, x.row_f32(r) + b * a.values_per_block(), b, r);
     });
     return a;
 }

@@ -2,8 +2,9 @@
 //
 // A panel holds sixteen weight rows value by value, [k][16], so the weights of one k fill a register and each activation is
 // one broadcast. Rows of x are first laid side by side, [k][rows of a tile], so that both operands are read in order; with
-// rows 8 KB apart their lines would share a few sets of the cache and push each other out. Formats other than f32 are
-// decoded 256 columns at a time into a buffer of 16 KB that all rows use.
+// rows 8 KB apart their lines would share a few sets of the cache and push each other out. Rows that fit one tile take the
+// weights as they lie and turn f16 and bf16 into f32 in registers: a buffer between would cost more than the conversion. With more
+// tiles, formats other than f32 are decoded 256 columns at a time into 16 KB that all tiles use.
 #include <algorithm>
 
 #include "cpu/simd.h"
@@ -19,19 +20,52 @@ using namespace cpu::TAILOR_ISA;
 
 constexpr std::int64_t panel_rows = formats::panel_rows, parts = panel_rows / lanes;
 constexpr std::int64_t piece_values = 256;
-constexpr std::int64_t most_rows = 120;
+// How far ahead of their use weights are asked for.
+constexpr std::int64_t prefetch_bytes = 2048;
+constexpr std::int64_t most_rows = 128;
 // Rows of a register tile: their sums, a register of weights per part and a broadcast fit the 16 (or 32) registers.
-constexpr int tile_rows = lanes == 4 ? 3 : lanes == 8 ? 6 : 24;
+// GCC 12 unrolls loops of up to sixteen rounds: with 24 rows at avx512 the sums stayed in memory, and a third of the speed was gone.
+constexpr int tile_rows = lanes == 4 ? 3 : lanes == 8 ? 6 : 16;
+
+// How a panel holds its values, and `lanes` of them as floats.
+struct Floats {
+    static constexpr std::int64_t bytes = 4;
+    [[gnu::always_inline]] static inline Vector values(const std::byte* p) { return load(reinterpret_cast<const float*>(p)); }
+};
+struct Halves {
+    static constexpr std::int64_t bytes = 2;
+    [[gnu::always_inline]] static inline Vector values(const std::byte* p) { return load_halves(p); }
+};
+struct UpperHalves {  // bf16: the upper 16 bits of a float
+    static constexpr std::int64_t bytes = 2;
+    template <class Bits = Integers>  // a template so that only the branch of this level is compiled
+    [[gnu::always_inline]] static inline Vector values(const std::byte* p) {
+        constexpr int width = sizeof(Bits) / 4;
+        Bits bits;
+#if defined(__x86_64__)
+        // The form without a mask reads an undefined register in GCC 12, which then warns.
+        if constexpr (width == 16) bits = (Bits)_mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+        else if constexpr (width == 8) bits = (Bits)_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+        else bits = (Bits)_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#else
+        std::uint16_t halves[width];
+        std::memcpy(halves, p, sizeof halves);
+        for (int i = 0; i < width; ++i) bits[i] = halves[i];
+#endif
+        return (Vector)(bits << 16);
+    }
+};
 
 // x is [count][rows], w [count][16], sums [rows][16].
-template <int rows>
-static void multiply_tile(const float* x, const float* w, std::int64_t count, float* sums) noexcept {
+template <class Stored, int rows>
+static void multiply_tile(const float* x, const std::byte* w, std::int64_t count, float* sums) noexcept {
     Vector total[rows][parts];
     for (int r = 0; r < rows; ++r)
         for (int part = 0; part < parts; ++part) total[r][part] = load(sums + r * panel_rows + part * lanes);
-    for (std::int64_t i = 0; i < count; ++i, x += rows, w += panel_rows) {
+    for (std::int64_t i = 0; i < count; ++i, x += rows, w += panel_rows * Stored::bytes) {
+        __builtin_prefetch(w + prefetch_bytes);
         Vector weights[parts];
-        for (int part = 0; part < parts; ++part) weights[part] = load(w + part * lanes);
+        for (int part = 0; part < parts; ++part) weights[part] = Stored::values(w + part * lanes * Stored::bytes);
         for (int r = 0; r < rows; ++r) {
             const Vector value = broadcast(x[r]);
             for (int part = 0; part < parts; ++part) total[r][part] = fused(value, weights[part], total[r][part]);
@@ -42,28 +76,39 @@ static void multiply_tile(const float* x, const float* w, std::int64_t count, fl
 }
 
 // The same for one row: four sums per part, since one would wait for each addition before the next.
-static void multiply_row(const float* x, const float* w, std::int64_t count, float* sums) noexcept {
+template <class Stored>
+static void multiply_row(const float* x, const std::byte* w, std::int64_t count, float* sums) noexcept {
+    constexpr std::int64_t column_bytes = panel_rows * Stored::bytes;
     Vector total[4][parts] = {};
     std::int64_t i = 0;
-    for (; i + 4 <= count; i += 4)
+    for (; i + 4 <= count; i += 4, w += 4 * column_bytes) {
+        for (std::int64_t line = 0; line < 4 * column_bytes; line += 64) __builtin_prefetch(w + prefetch_bytes + line);
         for (int step = 0; step < 4; ++step)
             for (int part = 0; part < parts; ++part)
-                total[step][part] = fused(broadcast(x[i + step]), load(w + (i + step) * panel_rows + part * lanes), total[step][part]);
-    for (; i < count; ++i)
-        for (int part = 0; part < parts; ++part) total[0][part] = fused(broadcast(x[i]), load(w + i * panel_rows + part * lanes), total[0][part]);
+                total[step][part] = fused(broadcast(x[i + step]), Stored::values(w + step * column_bytes + part * lanes * Stored::bytes), total[step][part]);
+    }
+    for (; i < count; ++i, w += column_bytes)
+        for (int part = 0; part < parts; ++part) total[0][part] = fused(broadcast(x[i]), Stored::values(w + part * lanes * Stored::bytes), total[0][part]);
     for (int part = 0; part < parts; ++part) {
         float* const sum = sums + part * lanes;
         store(sum, load(sum) + ((total[0][part] + total[1][part]) + (total[2][part] + total[3][part])));
     }
 }
 
-using Tile = void (*)(const float*, const float*, std::int64_t, float*) noexcept;
-template <int... heights>
+using Tile = void (*)(const float*, const std::byte*, std::int64_t, float*) noexcept;
+template <class Stored, int... heights>
 static Tile tile_of(std::int64_t rows, std::integer_sequence<int, heights...>) noexcept {
-    static constexpr Tile tiles[] = {&multiply_tile<heights + 1>...};
-    return rows == 1 ? &multiply_row : tiles[rows - 1];
+    static constexpr Tile tiles[] = {&multiply_tile<Stored, heights + 1>...};
+    return rows == 1 ? &multiply_row<Stored> : tiles[rows - 1];
 }
-static Tile tile_for(std::int64_t rows) noexcept { return tile_of(rows, std::make_integer_sequence<int, tile_rows>()); }
+template <class Stored>
+static Tile tile_for(std::int64_t rows) noexcept { return tile_of<Stored>(rows, std::make_integer_sequence<int, tile_rows>()); }
+
+// The tile that takes weights of this format as they lie; null if there is none.
+static Tile tile_in_place(const formats::Format& format, std::int64_t rows) noexcept {
+    if (rows > tile_rows) return nullptr;
+    return format.name == "f32" ? tile_for<Floats>(rows) : format.name == "f16" ? tile_for<Halves>(rows) : format.name == "bf16" ? tile_for<UpperHalves>(rows) : nullptr;
+}
 
 // Rows of x as tiles [k][rows of the tile], one tile after the other, in call.scratch. One row is already such a tile.
 static const float* lay_side_by_side(const Call& call) noexcept {
@@ -88,14 +133,17 @@ static void multiply_panel(const Call& call, const float* x, std::int64_t panel,
     const core::Tensor& w = call.inputs[1];
     const std::int64_t k = w.shape.width(), all_rows = call.inputs[0].shape.rows();
     const std::byte* at = w.data + panel * formats::panel_bytes(*w.format, k);
-    const bool in_place = w.format->bytes_per_block == 4;
+    if (const Tile tile = tile_in_place(*w.format, all_rows)) {
+        tile(x, at, k, sums);
+        return write_panel_sums(call, panel, 0, rows, sums);
+    }
+    const bool floats = w.format->bytes_per_block == 4;
     for (std::int64_t i = 0; i < k; i += piece_values) {
         const std::int64_t count = std::min(piece_values, k - i);
-        const auto* weights = reinterpret_cast<const float*>(at);
-        if (!in_place) w.format->decode.at(call.isa)(at, decoded, count * panel_rows), weights = decoded;
+        if (!floats) w.format->decode.at(call.isa)(at, decoded, count * panel_rows);
         for (std::int64_t r = 0; r < rows; r += tile_rows) {
             const std::int64_t height = std::min<std::int64_t>(tile_rows, all_rows - first_row - r);
-            tile_for(height)(x + (first_row + r) * k + i * height, weights, count, sums + r * panel_rows);
+            tile_for<Floats>(height)(x + (first_row + r) * k + i * height, floats ? at : reinterpret_cast<const std::byte*>(decoded), count, sums + r * panel_rows);
         }
         at += count * panel_rows * w.format->bytes_per_block;
     }

@@ -28,19 +28,22 @@ using namespace cpu::TAILOR_ISA;
 #include "ops/decay_power.h"
 
 constexpr std::int64_t chunk = recurrence_chunk;
-// Value columns of one unit of work: the state of a 64-wide key then takes 16 KB of the first-level cache.
-constexpr std::int64_t block = 64;
+// Most value columns of one unit of work. In chunks, what does not depend on them is computed once for all 128 of a wide head; row by
+// row 64 are enough, and more units for more threads.
+constexpr std::int64_t block = 128, step_block = 64;
 // Register tile: 4 rows x `vectors` vectors; avx512 has 32 registers, the others 16.
 constexpr int vectors = lanes == 16 ? 4 : 2;
 constexpr int tile_rows = 4;
 
-/// Buffers of one unit, about 300 KB on the stack of its thread. Copied rows of keys are padded with zeros to a multiple of 16.
+#include "ops/registry/recurrence_pairs.h"
+
+/// Buffers of one unit, about 500 KB on the stack of its thread. Copied rows of keys are padded with zeros to a multiple of 16.
 struct Scratch {
     alignas(64) float q[chunk * most_key_dim], k[chunk * most_key_dim], a[chunk * most_key_dim], b[chunk * most_key_dim];  // copies
     alignas(64) float w[chunk * most_key_dim];                                                                           // decays
     alignas(64) float decayed_q[chunk * most_key_dim], decayed_a[chunk * most_key_dim];  // times the decays since the chunk's begin
     alignas(64) float decayed_k[chunk * most_key_dim], decayed_b[chunk * most_key_dim];  // times the decays until its end
-    alignas(64) float total_decay[most_key_dim];
+    alignas(64) float total_decay[most_key_dim], inverse_decay[most_key_dim];
     alignas(64) float k_columns[most_key_dim * chunk], b_columns[most_key_dim * chunk];  // transposed
     alignas(64) float qk[chunk * chunk], qb[chunk * chunk], ak[chunk * chunk], ab[chunk * chunk];  // P of pairs of rows
     alignas(64) float v[chunk * block], z[chunk * block], y[chunk * block];
@@ -51,14 +54,29 @@ struct Scratch {
     // What the products read: rows in the inputs or in the buffers above, and factors on the results of q and a.
     const float *q_rows[chunk], *k_rows[chunk], *a_rows[chunk], *b_rows[chunk], *decay_rows[chunk];
     float q_factor[chunk], a_factor[chunk];
+    Words words;
+    float* outputs;  // [chunk][output_stride]: in the output tensor, or y
+    std::int64_t output_stride;
 };
 
-/// One head and range of value columns over a run of rows.
+/// A range of one head's value columns over a run of rows.
 struct Unit {
-    std::int64_t head, first_column, columns, padded_columns, padded_keys;
+    std::int64_t first_column, columns, padded_columns, padded_keys;
     float* state;
     std::int64_t state_stride;
+    float* output;  ///< of row 0
+    std::int64_t output_stride;
 };
+
+/// The operands of one head alone. Finding its columns costs two divisions, for hundreds of rows in every chunk.
+static Recurrence of_head(const Recurrence& all, std::int64_t head) noexcept {
+    Recurrence r = all;
+    for (HeadRows* const operand : {&r.q, &r.k, &r.v, &r.log_decay, &r.value_scale, &r.a, &r.b}) *operand = operand->of_head(head);
+    if (r.rate) r.rate += head;
+    if (r.bonus) r.bonus += head * r.key_dim;
+    if (r.skip) r.skip += head;
+    return r;
+}
 
 /// Whether decays are per dimension of the key; where that is one, the general forms still want it so.
 static bool by_dimension(const Recurrence& r) noexcept { return r.log_decay.dim > 1 || r.a || r.bonus; }
@@ -78,7 +96,7 @@ static void find_rows(const HeadRows& from, const Recurrence& r, const Unit& u, 
     for (std::int64_t t = 0; t < chunk; ++t) {
         rows[t] = zeros;
         if (t >= count) continue;
-        rows[t] = from.at(first + t, u.head);
+        rows[t] = from.row(first + t);
         if (u.padded_keys == r.key_dim) continue;
         copy_scaled(rows[t], 1, copies + t * u.padded_keys, r.key_dim, u.padded_keys);
         rows[t] = copies + t * u.padded_keys;
@@ -93,9 +111,9 @@ static void load_rows(const Recurrence& r, const Unit& u, std::int64_t first, st
     if (by_dimension(r)) find_rows(r.log_decay, r, u, first, count, s.w, s.decay_rows);
     for (std::int64_t t = 0; t < chunk; ++t) {
         const bool present = t < count;
-        s.beta[t] = !present ? 0.0f : r.value_scale ? *r.value_scale.at(first + t, u.head) : 1.0f;
-        s.row_decay[t] = present && r.log_decay && !by_dimension(r) ? *r.log_decay.at(first + t, u.head) * (r.rate ? r.rate[u.head] : 1.0f) : 0.0f;
-        if (present) copy_scaled(r.v.at(first + t, u.head) + u.first_column, s.beta[t], s.v + t * block, u.columns, u.padded_columns);
+        s.beta[t] = !present ? 0.0f : r.value_scale ? *r.value_scale.row(first + t) : 1.0f;
+        s.row_decay[t] = present && r.log_decay && !by_dimension(r) ? *r.log_decay.row(first + t) * (r.rate ? *r.rate : 1.0f) : 0.0f;
+        if (present) copy_scaled(r.v.row(first + t) + u.first_column, s.beta[t], s.v + t * block, u.columns, u.padded_columns);
         else std::fill_n(s.v + t * block, u.padded_columns, 0.0f);
     }
 }
@@ -295,11 +313,11 @@ static void point_at(const float* buffer, std::int64_t keys, const float** rows)
     for (std::int64_t t = 0; t < chunk; ++t) rows[t] = buffer + t * keys;
 }
 
-/// k_s / W_s, transposed: the decays until the chunk's end without all decays.
-static void undecay_columns(const Unit& u, const float* const* rows, const float* total, float* columns) noexcept {
+/// k_s / W_s, transposed: the decays until the chunk's end without all decays, given as 1 / W_C.
+static void undecay_columns(const Unit& u, const float* const* rows, const float* inverse, float* columns) noexcept {
     transpose_rows(rows, u.padded_keys, columns);
     for (std::int64_t i = 0; i < u.padded_keys; ++i)
-        for (std::int64_t t = 0; t < chunk; t += lanes) store(columns + i * chunk + t, load(columns + i * chunk + t) / total[i]);
+        for (std::int64_t t = 0; t < chunk; t += lanes) store(columns + i * chunk + t, load(columns + i * chunk + t) * inverse[i]);
 }
 
 /// Keeps the pairs with earlier rows, and with `own` the row itself.
@@ -314,8 +332,8 @@ static void keep_earlier(float* products, bool own) noexcept {
 }
 
 /// sum over i of q_i u_i k_i.
-static float bonus_product(const Recurrence& r, const Unit& u, const float* q, const float* k) noexcept {
-    const float* const bonus = r.bonus + u.head * r.key_dim;
+static float bonus_product(const Recurrence& r, const float* q, const float* k) noexcept {
+    const float* const bonus = r.bonus;
     Vector sums{};
     std::int64_t i = 0;
     for (; i + lanes <= r.key_dim; i += lanes) sums = fused(load(q + i) * load(bonus + i), load(k + i), sums);
@@ -338,11 +356,12 @@ static void prepare_by_dimension(const Recurrence& r, const Unit& u, Scratch& s)
     const bool careful = !(-largest(-least) >= least_decay);
     if (careful) pair_carefully(r, u, s);
     float bonus[chunk];
-    for (std::int64_t t = 0; r.bonus && t < chunk; ++t) bonus[t] = bonus_product(r, u, s.q_rows[t], s.k_rows[t]);
+    for (std::int64_t t = 0; r.bonus && t < chunk; ++t) bonus[t] = bonus_product(r, s.q_rows[t], s.k_rows[t]);
     point_at(s.decayed_q, keys, s.q_rows), point_at(s.decayed_k, keys, s.k_rows), point_at(s.decayed_a, keys, s.a_rows), point_at(s.decayed_b, keys, s.b_rows);
     if (!careful) {
-        undecay_columns(u, s.k_rows, s.total_decay, s.k_columns);
-        if (r.a) undecay_columns(u, s.b_rows, s.total_decay, s.b_columns);
+        for (std::int64_t i = 0; i < keys; i += lanes) store(s.inverse_decay + i, 1.0f / load(s.total_decay + i));
+        undecay_columns(u, s.k_rows, s.inverse_decay, s.k_columns);
+        if (r.a) undecay_columns(u, s.b_rows, s.inverse_decay, s.b_columns);
         multiply_rows(s.q_rows, s.k_columns, r.key_dim, s.qk);
         if (r.a || r.delta_rule) multiply_rows(s.a_rows, s.k_columns, r.key_dim, s.ak);
         if (r.a) multiply_rows(s.q_rows, s.b_columns, r.key_dim, s.qb), multiply_rows(s.a_rows, s.b_columns, r.key_dim, s.ab);
@@ -356,163 +375,153 @@ static void prepare_by_dimension(const Recurrence& r, const Unit& u, Scratch& s)
 
 // ---- Values ----
 
-/// Columns [c, c + V vectors) of z, or of v with z added where the delta rule makes one of both.
-template <int V>
+/// Columns [c, c + V vectors) of z, or of v with z added where the delta rule makes one of both: a tile of rows takes the rows before it
+/// as a product, and what its own rows owe each other in registers.
+template <int V, bool Pairs>
 static void solve(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c) noexcept {
     float* const z = (r.delta_rule ? s.v : s.z) + c;
+    const float* const factors = r.delta_rule ? s.ak : s.ab;
     for (std::int64_t t = 0; t < chunk; t += tile_rows) {
         Vector sums[tile_rows][V] = {};
-        accumulate(sums, s.a_rows + t, r.key_dim, u.state + c, u.state_stride);
+        if (Pairs) accumulate_words(sums, s.words.a + t * Words::keys, Words::keys, r.key_dim / 2, s.words.state + c, block);
+        else accumulate(sums, s.a_rows + t, r.key_dim, u.state + c, u.state_stride);
         for (int j = 0; j < tile_rows; ++j)
             for (int i = 0; i < V; ++i) sums[j][i] = r.delta_rule ? fused(sums[j][i], broadcast(s.a_factor[t + j]), load(z + (t + j) * block + i * lanes)) : sums[j][i];
         if (r.a) accumulate(sums, s.ak + t * chunk, chunk, t + tile_rows, s.v + c, block);
-        store_tile(sums, z + t * block, block);
-    }
-    const float* const factors = r.delta_rule ? s.ak : s.ab;
-    for (std::int64_t t = 1; t < chunk; ++t) {
-        Vector sums[1][V];
-        load_tile(sums, z + t * block, block);
         accumulate(sums, factors + t * chunk, chunk, t, z, block);
+        for (int j = 1; j < tile_rows; ++j)
+            for (int l = 0; l < j; ++l)
+                for (int i = 0; i < V; ++i) sums[j][i] = fused(sums[l][i], broadcast(factors[(t + j) * chunk + t + l]), sums[j][i]);
         store_tile(sums, z + t * block, block);
     }
 }
 
 /// Columns [c, c + V vectors) of the outputs.
-template <int V>
+template <int V, bool Pairs>
 static void mix(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c) noexcept {
     for (std::int64_t t = 0; t < chunk; t += tile_rows) {
         Vector sums[tile_rows][V] = {};
-        accumulate(sums, s.q_rows + t, r.key_dim, u.state + c, u.state_stride);
+        if (Pairs) accumulate_words(sums, s.words.q + t * Words::keys, Words::keys, r.key_dim / 2, s.words.state + c, block);
+        else accumulate(sums, s.q_rows + t, r.key_dim, u.state + c, u.state_stride);
         for (int j = 0; j < tile_rows; ++j)
             for (int i = 0; i < V; ++i) sums[j][i] *= s.q_factor[t + j];
-        accumulate(sums, s.qk + t * chunk, chunk, t + tile_rows, s.v + c, block);
+        if (Pairs) accumulate_words(sums, s.words.qk + t * Words::rows, Words::rows, (t + tile_rows) / 2, s.words.v + c, block);
+        else accumulate(sums, s.qk + t * chunk, chunk, t + tile_rows, s.v + c, block);
         if (r.a) accumulate(sums, s.qb + t * chunk, chunk, t + tile_rows, s.z + c, block);
-        store_tile(sums, s.y + t * block + c, block);
+        store_tile(sums, s.outputs + t * s.output_stride + c, s.output_stride);
     }
 }
 
 /// Rows [i, i + R) and columns [c, c + V vectors) of the state.
-template <int R, int V>
-static void update(const Recurrence& r, const Unit& u, const Scratch& s, std::int64_t i, std::int64_t c) noexcept {
+template <int R, int V, bool Pairs>
+static void update(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t i, std::int64_t c) noexcept {
     float* const state = u.state + i * u.state_stride + c;
     Vector sums[R][V];
     load_tile(sums, state, u.state_stride);
     for (int j = 0; j < R; ++j)
         for (int v = 0; v < V; ++v) sums[j][v] *= s.total_decay[i + j];
-    accumulate_outer(sums, s.k_rows, i, s.v + c);
+    if (Pairs) accumulate_outer_words(sums, s.words.k + i, most_key_dim, s.words.v + c);
+    else accumulate_outer(sums, s.k_rows, i, s.v + c);
     if (r.a) accumulate_outer(sums, s.b_rows, i, s.z + c);
     store_tile(sums, state, u.state_stride);
+    for (int j = 0; Pairs && j + 1 < R; j += 2)
+        for (int v = 0; v < V; ++v) store(s.words.state + (i + j) / 2 * block + c + v * lanes, join_words(sums[j][v], sums[j + 1][v]));
 }
 
-template <int V>
-static void advance(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c) noexcept {
-    if (r.a || r.delta_rule) solve<V>(r, u, s, c);
-    mix<V>(r, u, s, c);
-    // From here on v stands for what is left of it at the chunk's end.
-    for (std::int64_t t = 0; !by_dimension(r) && t < chunk; ++t)
-        for (int i = 0; i < V; ++i) store(s.v + t * block + c + i * lanes, load(s.v + t * block + c + i * lanes) * s.until[t]);
-    std::int64_t i = 0;
-    for (; i + tile_rows <= r.key_dim; i += tile_rows) update<tile_rows, V>(r, u, s, i, c);
-    for (; i < r.key_dim; ++i) update<1, V>(r, u, s, i, c);
-}
-
-static void store_rows(const Call& call, const Recurrence& r, const Unit& u, std::int64_t first, std::int64_t count, const Scratch& s) noexcept {
-    for (std::int64_t t = 0; t < count; ++t) {
-        float* const y = call.output.row_f32(first + t) + u.head * r.value_dim + u.first_column;
-        std::memcpy(y, s.y + t * block, static_cast<std::size_t>(u.columns) * sizeof(float));
-        if (!r.skip) continue;
-        const float* const v = r.v.at(first + t, u.head) + u.first_column;
-        for (std::int64_t i = 0; i < u.columns; ++i) y[i] += r.skip[u.head] * v[i];
+/// Words of what does not depend on the values.
+static void join_operands(const Recurrence& r, const Unit& u, Scratch& s) noexcept {
+    for (std::int64_t t = 0; t < chunk; ++t) {
+        join_neighbours(s.q_rows[t], u.padded_keys, s.words.q + t * Words::keys);
+        if (r.delta_rule) join_neighbours(s.a_rows[t], u.padded_keys, s.words.a + t * Words::keys);
+        join_neighbours(s.qk + t * chunk, chunk, s.words.qk + t * Words::rows);
     }
+    for (std::int64_t t = 0; t < chunk; t += 2) join_rows(s.k_rows[t], s.k_rows[t + 1], u.padded_keys, s.words.k + t / 2 * most_key_dim);
 }
 
-static void prefetch(const float* from, std::int64_t count) noexcept {
-    for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+/// Words of columns [c, c + count) of the rows of v.
+static void join_values(Scratch& s, std::int64_t c, std::int64_t count) noexcept {
+    for (std::int64_t t = 0; t < chunk; t += 2) join_rows(s.v + t * block + c, s.v + (t + 1) * block + c, count, s.words.v + t / 2 * block + c);
 }
 
-/// A head's columns lie a whole row of all heads apart, usually pages, which no processor fetches ahead by itself; asked for one
-/// chunk early they arrive while the chunk before is computed. 1.7 times faster with 512 rows of 1,024 columns.
-static void prefetch_chunk(const Call& call, const Recurrence& r, const Unit& u, std::int64_t first) noexcept {
-    for (std::int64_t row = first; row < std::min(first + chunk, call.output.shape.rows()); ++row) {
-        prefetch(r.q.at(row, u.head), r.key_dim), prefetch(r.k.at(row, u.head), r.key_dim);
-        if (r.a) prefetch(r.a.at(row, u.head), r.key_dim), prefetch(r.b.at(row, u.head), r.key_dim);
-        if (r.log_decay) prefetch(r.log_decay.at(row, u.head), r.log_decay.dim);
-        prefetch(r.v.at(row, u.head) + u.first_column, u.columns);
-        prefetch(call.output.row_f32(row) + u.head * r.value_dim + u.first_column, u.columns);
+/// Brings the next chunk's operands near, a row at a time between products. A head's columns lie a whole row of all heads apart,
+/// usually pages, which no processor fetches ahead by itself; asked for all at once they would wait for each other.
+class NextRows {
+  public:
+    NextRows(const Call& call, const Recurrence& r, const Unit& u, std::int64_t first, std::int64_t steps) noexcept
+        : r_(r), u_(u), row_(first), end_(std::min(first + chunk, call.output.shape.rows())), rows_per_step_((chunk + steps - 1) / steps) {}
+
+    void step() noexcept {
+        for (std::int64_t i = 0; i < rows_per_step_ && row_ < end_; ++i, ++row_) {
+            for (const HeadRows* operand : {&r_.q, &r_.k, &r_.a, &r_.b, &r_.log_decay})
+                if (*operand) fetch(operand->row(row_), operand->dim);
+            fetch(r_.v.row(row_) + u_.first_column, u_.columns);
+            fetch(u_.output + row_ * u_.output_stride, u_.columns);
+        }
+    }
+
+  private:
+    static void fetch(const float* from, std::int64_t count) noexcept {
+        for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+    }
+    const Recurrence& r_;
+    const Unit& u_;
+    std::int64_t row_, end_, rows_per_step_;
+};
+
+template <int V, bool Pairs>
+static void advance(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c, NextRows& next) noexcept {
+    if (r.a || r.delta_rule) solve<V, Pairs>(r, u, s, c);
+    if (Pairs) join_values(s, c, V * lanes);
+    mix<V, Pairs>(r, u, s, c);
+    // From here on v stands for what is left of it at the chunk's end.
+    const bool decays = r.log_decay && !by_dimension(r);
+    for (std::int64_t t = 0; decays && t < chunk; ++t)
+        for (int i = 0; i < V; ++i) store(s.v + t * block + c + i * lanes, load(s.v + t * block + c + i * lanes) * s.until[t]);
+    if (Pairs && decays) join_values(s, c, V * lanes);
+    std::int64_t i = 0;
+    for (; i + tile_rows <= r.key_dim; i += tile_rows) update<tile_rows, V, Pairs>(r, u, s, i, c), next.step();
+    for (; i < r.key_dim; ++i) update<1, V, Pairs>(r, u, s, i, c);
+}
+
+template <bool Pairs>
+static void advance_all(const Recurrence& r, const Unit& u, Scratch& s, NextRows& next) noexcept {
+    constexpr std::int64_t together = vectors * lanes;
+    std::int64_t c = 0;
+    for (; c + together <= u.padded_columns; c += together) advance<vectors, Pairs>(r, u, s, c, next);
+    for (; c < u.padded_columns; c += lanes) advance<1, Pairs>(r, u, s, c, next);
+}
+
+static void store_rows(const Recurrence& r, const Unit& u, std::int64_t first, std::int64_t count, const Scratch& s) noexcept {
+    for (std::int64_t t = 0; t < count; ++t) {
+        float* const y = u.output + (first + t) * u.output_stride;
+        const float* const v = r.v.row(first + t) + u.first_column;
+        const float skip = r.skip ? *r.skip : 0.0f;
+        if (!r.skip) std::memcpy(y, s.y + t * block, static_cast<std::size_t>(u.columns) * sizeof(float));
+        for (std::int64_t i = 0; r.skip && i < u.columns; ++i) y[i] = s.y[t * block + i] + skip * v[i];
     }
 }
 
 static void run_chunk(const Call& call, const Recurrence& r, const Unit& u, std::int64_t first, std::int64_t count, Scratch& s) noexcept {
-    prefetch_chunk(call, r, u, first + chunk);
+    const bool in_place = count == chunk && !r.skip && u.columns == u.padded_columns;
+    s.outputs = in_place ? u.output + first * u.output_stride : s.y, s.output_stride = in_place ? u.output_stride : block;
     load_rows(r, u, first, count, s);
     if (by_dimension(r)) prepare_by_dimension(r, u, s);
     else prepare_by_row(r, u, s);
-    std::int64_t c = 0;
-    for (; c + vectors * lanes <= u.padded_columns; c += vectors * lanes) advance<vectors>(r, u, s, c);
-    for (; c < u.padded_columns; c += lanes) advance<1>(r, u, s, c);
-    store_rows(call, r, u, first, count, s);
+    constexpr std::int64_t together = vectors * lanes;
+    NextRows next(call, r, u, first + chunk, std::max<std::int64_t>(1, r.key_dim / tile_rows * (u.padded_columns / together + u.padded_columns % together / lanes)));
+    if (r.bf16) join_operands(r, u, s), advance_all<true>(r, u, s, next);
+    else advance_all<false>(r, u, s, next);
+    if (!in_place) store_rows(r, u, first, count, s);
 }
 
-// ---- Row by row ----
-
-/// One row: columns [c, c + V vectors). a is in s.decayed_a; for the delta rule, v takes z up.
-template <int V, bool HasZ, bool Before>
-static void step(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c) noexcept {
-    Vector v[1][V], z[1][V] = {}, y[V] = {};
-    load_tile(v, s.v + c, block);
-    if (HasZ || r.delta_rule) accumulate(z, s.decayed_a, 0, r.key_dim, u.state + c, u.state_stride);
-    if (r.delta_rule)
-        for (int i = 0; i < V; ++i) v[0][i] += z[0][i];
-    for (std::int64_t i = 0; i < r.key_dim; ++i) {
-        float* const row = u.state + i * u.state_stride + c;
-        for (int j = 0; j < V; ++j) {
-            const Vector old = load(row + j * lanes);
-            if (Before) y[j] = fused(old, broadcast(s.q[i]), y[j]);
-            Vector now = fused(old, broadcast(s.w[i]), v[0][j] * s.k[i]);
-            if (HasZ) now = fused(z[0][j], broadcast(s.b[i]), now);
-            if (!Before) y[j] = fused(now, broadcast(s.q[i]), y[j]);
-            store(row + j * lanes, now);
-        }
-    }
-    // q is already scaled here.
-    const float bonus = Before ? bonus_product(r, u, s.q, s.k) / r.query_scale : 0.0f;
-    for (int j = 0; j < V; ++j) store(s.y + c + j * lanes, Before ? fused(v[0][j], broadcast(bonus), y[j]) : y[j]);
-}
-
-template <bool HasZ, bool Before>
-static void step_columns(const Recurrence& r, const Unit& u, Scratch& s) noexcept {
-    std::int64_t c = 0;
-    for (; c + vectors * lanes <= u.padded_columns; c += vectors * lanes) step<vectors, HasZ, Before>(r, u, s, c);
-    for (; c < u.padded_columns; c += lanes) step<1, HasZ, Before>(r, u, s, c);
-}
-
-/// The operands of one row in the first rows of the buffers.
-static void load_row(const Recurrence& r, const Unit& u, std::int64_t row, Scratch& s) noexcept {
-    const std::int64_t keys = u.padded_keys;
-    const float beta = r.value_scale ? *r.value_scale.at(row, u.head) : 1.0f;
-    copy_scaled(r.q.at(row, u.head), r.query_scale, s.q, r.key_dim, keys);
-    copy_scaled(r.k.at(row, u.head), 1, s.k, r.key_dim, keys);
-    copy_scaled(r.v.at(row, u.head) + u.first_column, beta, s.v, u.columns, u.padded_columns);
-    const float rate = r.rate ? r.rate[u.head] : 1.0f;
-    if (by_dimension(r)) copy_scaled(r.log_decay.at(row, u.head), 1, s.w, r.key_dim, keys);
-    else std::fill_n(s.w, keys, r.log_decay ? *r.log_decay.at(row, u.head) * rate : 0.0f);
-    for (std::int64_t i = 0; i < keys; i += lanes) store(s.w + i, decay_of(load(s.w + i)));
-    if (r.a) copy_scaled(r.a.at(row, u.head), 1, s.decayed_a, r.key_dim, keys), copy_scaled(r.b.at(row, u.head), 1, s.b, r.key_dim, keys);
-    for (std::int64_t i = 0; r.delta_rule && i < keys; i += lanes) store(s.decayed_a + i, load(s.k + i) * load(s.w + i) * -beta);
-}
-
-static void run_row(const Call& call, const Recurrence& r, const Unit& u, std::int64_t row, Scratch& s) noexcept {
-    load_row(r, u, row, s);
-    if (r.a) step_columns<true, false>(r, u, s);
-    else if (r.bonus) step_columns<false, true>(r, u, s);
-    else step_columns<false, false>(r, u, s);
-    store_rows(call, r, u, row, 1, s);
-}
+#include "ops/registry/recurrence_steps.h"
 
 static void run_rows(const Call& call, const Recurrence& r, const Unit& u, std::int64_t first, std::int64_t count, std::int64_t least_rows, Scratch& s) noexcept {
+    for (std::int64_t i = 0; r.bf16 && count >= least_rows && i < r.key_dim; i += 2)
+        join_rows(u.state + i * u.state_stride, u.state + (i + 1) * u.state_stride, u.padded_columns, s.words.state + i / 2 * block);
     if (count >= least_rows)
         for (; count >= least_chunk_rows; first += chunk, count -= chunk) run_chunk(call, r, u, first, std::min(count, chunk), s);
-    for (std::int64_t t = 0; t < count; ++t) run_row(call, r, u, first + t, s);
+    for (std::int64_t t = 0; t < count; ++t) run_row(r, u, first + t, s);
 }
 
 static void copy_state(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride, std::int64_t rows, std::int64_t columns) noexcept {
@@ -520,9 +529,11 @@ static void copy_state(const float* from, std::int64_t from_stride, float* to, s
 }
 
 /// One head and block of columns over all rows of the call, a run of rows of one sequence at a time.
-static void run_unit(const Call& call, const Recurrence& r, std::int64_t head, std::int64_t first_column, std::int64_t least_rows) noexcept {
+static void run_unit(const Call& call, const Recurrence& all, std::int64_t head, std::int64_t first_column, std::int64_t columns, std::int64_t least_rows) noexcept {
     Scratch s;
-    Unit u{head, first_column, std::min(block, r.value_dim - first_column), 0, (r.key_dim + chunk - 1) / chunk * chunk, nullptr, r.value_dim};
+    const Recurrence r = of_head(all, head);
+    Unit u{first_column, std::min(columns, r.value_dim - first_column), 0, (r.key_dim + chunk - 1) / chunk * chunk, nullptr, r.value_dim,
+           call.output.row_f32(0) + head * r.value_dim + first_column, call.output.row_stride_bytes / static_cast<std::int64_t>(sizeof(float))};
     u.padded_columns = (u.columns + lanes - 1) / lanes * lanes;
     const std::span<const std::int32_t> sequences = call.batch.sequences;
     const std::int64_t rows = call.output.shape.rows();
@@ -541,8 +552,8 @@ static void run_unit(const Call& call, const Recurrence& r, std::int64_t head, s
 }
 
 static void run(const Call& call, const Recurrence& r, std::int64_t least_rows) noexcept {
-    const std::int64_t blocks = (r.value_dim + block - 1) / block;
-    call.pool->run(r.heads * blocks, [&](std::int64_t c, int) { run_unit(call, r, c / blocks, c % blocks * block, least_rows); });
+    const std::int64_t columns = least_rows == INT64_MAX ? step_block : block, blocks = (r.value_dim + columns - 1) / columns;
+    call.pool->run(r.heads * blocks, [&](std::int64_t c, int) { run_unit(call, r, c / blocks, c % blocks * columns, columns, least_rows); });
 }
 
 }  // namespace tailor::ops::recurrence_kernels::TAILOR_ISA
@@ -558,6 +569,12 @@ const cpu::PerIsa<RunRecurrence> run_recurrence = recurrence_kernels::run_at;
 HeadRows head_rows(const core::Tensor& tensor, std::int64_t heads, std::int64_t dim, bool tiled) {
     const std::int64_t groups = tensor.shape.width() / dim;
     return {tensor.row_f32(0), tensor.row_stride_bytes / static_cast<std::int64_t>(sizeof(float)), dim, tiled ? 1 : heads / groups, groups};
+}
+
+std::string declines_pairs(const NodeView& node, std::int64_t key_dim) {
+    if (!cpu::has_avx512_bf16()) return "needs products of bf16 pairs (AVX512_BF16)";
+    if (key_dim % recurrence_kernels::base::tile_rows != 0) return core::format("made for keys of a multiple of 4 numbers, here are {}", key_dim);
+    return declines_few_rows(node);
 }
 
 std::string declines_few_rows(const NodeView& node) {

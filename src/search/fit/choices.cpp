@@ -31,6 +31,12 @@ std::int64_t prompt_rows(const run::Session& session, const FitOptions& options)
     return std::min({options.prompt_tokens, session.context(), session.options().batch});
 }
 
+void read_prompt(run::Session& session, std::span<const text::TokenId> ids) {
+    session.reset();
+    if (session.model().family().build_encoder) session.encode(ids);
+    else session.evaluate(ids);
+}
+
 run::SessionOptions window_session(const FitOptions& options) {
     run::SessionOptions session = options.session;
     session.context = session.batch = options.window;
@@ -55,8 +61,9 @@ static measure::Product product_of(const graph::Graph& g, const graph::Node& nod
 
 std::map<std::string, WeightUses> weight_uses(run::Session& session, std::int64_t prompt_tokens) {
     std::map<std::string, WeightUses> uses;
+    const bool reads_first = session.model().family().build_encoder != nullptr;
     for (const bool prompt : {false, true}) {
-        const graph::Graph& g = session.plan(prompt ? prompt_tokens : 1, 1).graph();
+        const graph::Graph& g = session.plan(prompt ? prompt_tokens : 1, prompt && reads_first ? -1 : 1).graph();
         for (const graph::Node& node : g.nodes()) {
             if (!node.op || node.op->weight_input < 0) continue;
             const graph::Node& weight = g.node(node.inputs[static_cast<std::size_t>(node.op->weight_input)]);
@@ -164,12 +171,10 @@ FixedCosts measure_fixed_costs(run::Session& session, const std::vector<Group>& 
     const run::LanguageModel& model = session.model();
     const std::int64_t rows = prompt_rows(session, options);
     const std::vector<text::TokenId> prompt(static_cast<std::size_t>(rows), 1);
-    session.reset();
-    session.evaluate(prompt);
-    fixed.prompt_nanoseconds = other_nanoseconds(session, 3, [&] { session.reset(), session.evaluate(prompt); });
-    session.reset();
+    read_prompt(session, prompt);
+    fixed.prompt_nanoseconds = other_nanoseconds(session, 3, [&] { read_prompt(session, prompt); });
     const std::vector<text::TokenId> half(static_cast<std::size_t>(std::max<std::int64_t>(1, options.window / 2)), 1);
-    session.evaluate(half);
+    read_prompt(session, half);
     const text::TokenId next = 1;
     const auto steps = static_cast<int>(std::min<std::int64_t>(32, session.context() - session.past() - 1));
     session.evaluate({&next, 1});

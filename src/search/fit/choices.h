@@ -69,6 +69,8 @@ Assignment original_assignment(const std::vector<Group>& groups);
 
 /// Session options in which one evaluation window fits and is evaluated in one batch.
 run::SessionOptions window_session(const FitOptions& options);
+/// Reads a prompt from the beginning: with the encoder of a family that has one.
+void read_prompt(run::Session& session, std::span<const text::TokenId> ids);
 /// Tokens of the prompt that is timed: as asked, as far as the session's context and batch allow.
 std::int64_t prompt_rows(const run::Session& session, const FitOptions& options);
 

@@ -16,7 +16,7 @@ constexpr std::size_t most_reference_bytes = std::size_t{512} << 20;
 // Encoded weights kept for the next evaluation: encoding costs about as much as a short evaluation.
 constexpr std::uint64_t most_cache_bytes = std::uint64_t{1} << 30;
 // Raised when an encoder or the evaluation changes, so that stored divergences of older ones are not found.
-constexpr int evaluation_version = 1;
+constexpr int evaluation_version = 2;
 
 std::string model_fingerprint(const run::LanguageModel& model) {
     std::uint64_t hash = 0;
@@ -83,30 +83,26 @@ void Evaluator::put_in_place(const Assignment& assignment) {
 
 void Evaluator::compute_reference() {
     put_in_place(original_assignment(groups_));
-    const std::int64_t vocabulary = model_->facts().vocabulary, wanted = options_.window - run::first_scored(options_.window);
+    const std::int64_t wanted = options_.window - run::first_scored(options_.window);
     for (const auto& window : windows_) {
         core::check_interrupt();
-        session_.reset();
-        const core::Tensor& logits = session_.evaluate(window, wanted);
-        reference_.insert(reference_.end(), logits.row_f32(0), logits.row_f32(0) + logits.shape.elements());
-        for (std::int64_t i = 0; i < wanted; ++i) reference_sums_.push_back(run::log_sum_exp(logits.row_f32(i), vocabulary, options_.session.isa));
+        const core::Tensor& answers = run::answer(session_, window, wanted);
+        reference_.insert(reference_.end(), answers.row_f32(0), answers.row_f32(0) + answers.shape.elements());
     }
 }
 
 double Evaluator::measure() {
-    const std::int64_t vocabulary = model_->facts().vocabulary, wanted = options_.window - run::first_scored(options_.window);
+    const std::int64_t wanted = options_.window - run::first_scored(options_.window);
     double total = 0;
     std::int64_t row = 0, scored = 0;
     std::vector<double> rows(static_cast<std::size_t>(wanted));
     for (const auto& window : windows_) {
         core::check_interrupt();
-        session_.reset();
-        const core::Tensor& logits = session_.evaluate(window, wanted);
+        const core::Tensor& answers = run::answer(session_, window, wanted);
+        const std::int64_t width = answers.shape.width();
         pool_.run(wanted - 1, [&](std::int64_t i, int) {
-            const float* const q = logits.row_f32(i);
             rows[static_cast<std::size_t>(i)] =
-                run::kl_divergence(reference_.data() + (row + i) * vocabulary, reference_sums_[static_cast<std::size_t>(row + i)], q,
-                                   run::log_sum_exp(q, vocabulary, options_.session.isa), vocabulary, options_.session.isa);
+                run::distance_of_answers(model_->family(), reference_.data() + (row + i) * width, answers.row_f32(i), width, options_.session.isa);
         });
         for (std::int64_t i = 0; i + 1 < wanted; ++i) total += rows[static_cast<std::size_t>(i)];
         row += wanted, scored += wanted - 1;

@@ -21,7 +21,7 @@ class Evaluator {
     Evaluator(std::shared_ptr<const run::LanguageModel> model, core::Pool& pool, measure::Store& store, const FitText& text, const FitOptions& options,
               const compress::Importance& importance, const std::vector<Group>& groups);
 
-    /// Mean KL divergence per scored token, in nats, of the model with this assignment.
+    /// Mean KL divergence per scored token, in nats, of the model with this assignment; for an encoder the mean cosine distance.
     double divergence(const Assignment& assignment);
     /// True if divergence(assignment) would be answered from the store.
     bool known(const Assignment& assignment) const;
@@ -47,8 +47,7 @@ class Evaluator {
     std::string base_key_;
     run::Session session_;
     Assignment current_;                  ///< what the session holds
-    std::vector<float> reference_;        ///< logits of all scored tokens
-    std::vector<double> reference_sums_;  ///< log_sum_exp of each
+    std::vector<float> reference_;        ///< answers to all scored tokens
     struct Encoded {
         std::size_t group;
         int choice;

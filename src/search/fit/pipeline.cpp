@@ -315,7 +315,7 @@ core::Json plan_json(const Fit& fit) {
     plan.set("budgets", budgets_json(fit));
     plan.set("prompt_tokens", fit.options.prompt_tokens).set("context", fit.options.session.context).set("window", fit.options.window);
     plan.set("texts", core::Json().set("calibration", fit.texts.calibration.json()).set("search", fit.texts.search.json()).set("report", fit.texts.report.json()));
-    plan.set("noise_floor_kl", fit.noise);
+    plan.set("divergence", fit.model->family().encodes ? "cosine distance" : "kl").set("noise_floor_kl", fit.noise);
     core::Json candidates{core::Json::Array{}};
     for (const Proof& proof : fit.proofs) candidates.add(proof.json());
     plan.set("candidates", std::move(candidates));

@@ -23,7 +23,7 @@ core::Json Proof::json() const {
         j.set("predicted", std::move(p));
     }
     const core::Json evaluated = evaluation.json();
-    for (const auto& [source, target] : {std::pair{"perplexity", "perplexity"}, {"kl_divergence", "kl"}, {"top1_agreement", "top1_agreement"}})
+    for (const auto& [source, target] : {std::pair{"perplexity", "perplexity"}, {"kl_divergence", "kl"}, {"cosine_distance", "kl"}, {"top1_agreement", "top1_agreement"}})
         if (const core::Json* const value = evaluated.find(source)) j.set(target, *value);
     return j;
 }
@@ -55,10 +55,9 @@ Times time_model(std::shared_ptr<const run::LanguageModel> model, core::Pool& po
     Times times;
     const std::int64_t rows = prompt_rows(session, options);
     const std::vector<text::TokenId> prompt(static_cast<std::size_t>(rows), 1), half(static_cast<std::size_t>(std::max<std::int64_t>(1, options.window / 2)), 1);
-    session.evaluate(prompt);
-    times.prompt = time_steps(5, 10, [&] { session.reset(), session.evaluate(prompt); });
-    session.reset();
-    session.evaluate(half);
+    read_prompt(session, prompt);
+    times.prompt = time_steps(5, 10, [&] { read_prompt(session, prompt); });
+    read_prompt(session, half);
     const text::TokenId next = 1;
     for (int i = 0; i < 3; ++i) session.evaluate({&next, 1});
     const std::int64_t steps = std::min<std::int64_t>(64, session.context() - session.past());
@@ -92,7 +91,7 @@ Proof prove(std::string name, std::shared_ptr<const run::LanguageModel> file, st
 }
 
 run::Evaluation as_original(const run::Evaluation& compared) {
-    run::Evaluation e{.tokens = compared.tokens, .perplexity = compared.reference_perplexity, .has_reference = true, .reference_perplexity = compared.reference_perplexity};
+    run::Evaluation e{.tokens = compared.tokens, .of_vectors = compared.of_vectors, .perplexity = compared.reference_perplexity, .has_reference = true, .reference_perplexity = compared.reference_perplexity};
     e.top1_agreement.value = 1;
     return e;
 }

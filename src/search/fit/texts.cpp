@@ -117,10 +117,12 @@ FitTexts from_model(std::shared_ptr<const run::LanguageModel> model, core::Pool&
     // Own text is slow to write on large models, and smooth: fewer windows do.
     const std::int64_t calibration = std::min<std::int64_t>(o.calibration_windows, 8), search = std::min<std::int64_t>(o.search_windows, 8),
                        report = std::min<std::int64_t>(o.report_windows, 16), count = calibration + search + report;
-    const bool writes = model->has_tokenizer();
+    const models::Model& family = model->family();
+    const bool writes = model->has_tokenizer() && !family.encodes && !family.build_encoder;
     const Windows all = writes ? write_own(model, pool, o, count, callbacks) : random_windows(*model, o, count);
     const auto part = [&](std::int64_t begin, std::int64_t size) { return Windows(all.begin() + begin, all.begin() + begin + size); };
-    const std::string source = writes ? "written by the model itself" : "random token ids (the model has no tokenizer)";
+    const char* const reason = !model->has_tokenizer() ? "the model has no tokenizer" : family.encodes ? "an encoder writes no text" : "the model writes only what it is asked for";
+    const std::string source = writes ? "written by the model itself" : core::format("random token ids ({})", reason);
     return {made(source, part(0, calibration)), made(source, part(calibration, search)), made(source, part(calibration + search, report))};
 }
 

@@ -21,7 +21,7 @@ struct FitTexts {
 
 /// With a calibration and a report text: calibration and search share the first, window by window. With one text: it is
 /// cut into three. With none: the model writes its own (temperature 1, so that it is distributed as the model believes
-/// text to be), or, without a tokenizer, from random first tokens. Throws Error(usage) if a text is too short or the same
+/// text to be), or, without a tokenizer or the ability to write unasked, takes random tokens. Throws Error(usage) if a text is too short or the same
 /// windows would serve twice.
 FitTexts prepare_texts(std::shared_ptr<const run::LanguageModel> model, core::Pool& pool, const FitOptions& options, const FitCallbacks& callbacks);
 

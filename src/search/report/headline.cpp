@@ -50,7 +50,7 @@ std::string headline(const Plan& plan) {
               comparison(original->decode_ns, chosen->decode_ns, "faster", "slower", "as fast")})
             if (!gain.empty()) gains.push_back(gain);
     }
-    if (chosen->kl_mean.value) gains.push_back("KL divergence " + quantity(chosen->kl_mean, Unit::nats));
+    if (chosen->kl_mean.value) gains.push_back((plan.of_vectors ? "cosine distance " : "KL divergence ") + quantity(chosen->kl_mean, Unit::nats));
     if (!gains.empty()) text += (text.empty() ? "" : ": ") + core::join(gains, ", ");
     return text.empty() ? "Nothing was measured" : text;
 }
@@ -101,6 +101,10 @@ void write_headline(Markup& out, const Plan& plan) {
     out.element("h1", headline(plan));
     if (chosen) write_verdict(out, *chosen);
     if (!plan.decision.empty()) out.element("p", plan.decision, {{"class", "decision"}});
+    if (plan.of_vectors)
+        out.element("p", "This model is an encoder: it gives vectors, not probabilities. Every divergence on this page is the cosine distance of a "
+                         "token's vector from the original's, 1 less the cosine of the angle between them: 0 is the same direction.",
+                    {{"class", "small"}});
     if (!chosen) return;
     const Markup::Scope tiles = out.open("div", {{"class", "tiles"}});
     for (const auto value : {&Candidate::file_bytes, &Candidate::decode_ns, &Candidate::prompt_ns, &Candidate::memory_bytes,

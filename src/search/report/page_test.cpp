@@ -318,6 +318,16 @@ TEST(Report, SaysWhenNothingIsThere) {
         EXPECT_TRUE(has(page, part)) << part;
 }
 
+TEST(Report, SaysWhatADivergenceOfVectorsIs) {
+    Json plan = made_up_plan(1);
+    EXPECT_FALSE(has(report_html(plan), "cosine"));
+    plan.set("divergence", "cosine distance");
+    const std::string page = report_html(plan);
+    EXPECT_TRUE(has(page, "2.3× faster, cosine distance 0.0120 ± 0.0010</h1>"));
+    EXPECT_TRUE(has(page, "This model is an encoder"));
+    EXPECT_EQ("", fault(page));
+}
+
 TEST(Report, SaysWhenABudgetIsMissed) {
     Json plan = made_up_plan(1);
     plan.set("candidates",

@@ -159,6 +159,7 @@ Plan read_plan(const Json& json) {
     plan.threads = number(machine, "threads");
     plan.read_bytes_per_second = number(machine, "read_bytes_per_second");
     plan.noise_floor_kl = number(json, "noise_floor_kl");
+    plan.of_vectors = string(json, "divergence") == "cosine distance";
     plan.prompt_tokens = number(json, "prompt_tokens").value_or(plan.prompt_tokens);
     plan.budgets = list<Budget>(json, "budgets", read_budget);
     read_texts(member(json, "texts"), plan);

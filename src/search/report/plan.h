@@ -73,6 +73,7 @@ struct Plan {
     Number parameters, model_bytes;
     std::string processor, isa;
     Number threads, read_bytes_per_second, noise_floor_kl;
+    bool of_vectors = false;  ///< of an encoder: every divergence is a cosine distance
     double prompt_tokens = 512;
     std::vector<Budget> budgets;
     std::vector<Text> texts;

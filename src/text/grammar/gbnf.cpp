@@ -1,6 +1,7 @@
 // GBNF, the notation of grammars that llama.cpp made common; see grammar.h.
 #include "core/error.h"
 #include "text/grammar/grammar.h"
+#include "text/unicode.h"
 
 namespace tailor::text::grammar {
 namespace {
@@ -146,15 +147,10 @@ class Parser {
                 default: --at_; fail_here("unknown escape");
             }
         }
-        const auto first = static_cast<unsigned char>(text_[at_++]);
-        if (first < 0x80) return first;
-        const int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-        char32_t value = first & (0x3Fu >> more);
-        for (int i = 0; i < more; ++i, ++at_) {
-            if (at_ >= text_.size() || (static_cast<unsigned char>(text_[at_]) & 0xC0) != 0x80) fail_here("this is not UTF-8");
-            value = value << 6 | (static_cast<unsigned char>(text_[at_]) & 0x3F);
-        }
-        return value;
+        const CodePoint c = code_point(text_, at_);
+        if (!c.bytes) fail_here("this is not UTF-8");
+        at_ += c.bytes;
+        return c.value;
     }
     Expression quoted() {
         std::vector<Expression> parts;

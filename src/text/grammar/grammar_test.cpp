@@ -144,6 +144,7 @@ TEST(JsonSchema, CombinationsAndReferences) {
 
 TEST(JsonSchema, Strings) {
     expect(schema(R"_({"pattern":"^a[0-9]{2,3}(x|yz)?$"})_"), {R"("a12")", R"("a123yz")"}, {R"("a1")", R"("ba12")", R"("a12 ")"});
+    expect(schema("{\"pattern\":\"^\\\\\xC3\xA9\xC3\xBC$\"}"), {"\"\xC3\xA9\xC3\xBC\""}, {"\"\xC3\xA9\""});
     expect(schema(R"({"pattern":"b.d"})"), {R"("xxbedyy")", R"("bbed")"}, {R"("bd")"});
     expect(schema(R"({"pattern":"^\\\\\"\\n$"})"), {R"("\\\"\n")"}, {R"("\\")"});
     expect(schema(R"({"type":"string","format":"date-time"})"), {R"("2024-02-28T23:59:59.5Z")", R"("2024-12-01T00:00:00+01:30")"}, {R"("2024-02-30T00:00:00Z")", R"("2024-13-01T00:00:00Z")"});
@@ -155,6 +156,7 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
                                      {R"({"patternProperties":{}})", "patternProperties"}, {R"({"type":"string","format":"hostname"})", "hostname"}, {R"_({"pattern":"(?=a)"})_", "(?"}, {R"({"$ref":"http://x"})", "http://x"},
                                      {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", "oneOf"}, {R"({"$ref":"#/$defs/none"})", "#/$defs/none"}, {R"({"type":"strin"})", "strin"}, {R"({"multipleOf":3})", "multipleOf"}})
         EXPECT_NE(std::string::npos, error_of([&, t = text] { schema(t); }).find(word)) << text << ": " << error_of([&, t = text] { schema(t); });
+    EXPECT_NE(std::string::npos, error_of([] { from_json_schema(core::Json(core::Json::Object{{"pattern", "a\xFF"}})); }).find("UTF-8"));
     EXPECT_NE(std::string::npos, error_of([] { schema(R"({"$defs":{"a":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"})"); }).find("itself"));
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "text/grammar/json_text.h"
+#include "text/unicode.h"
 
 namespace tailor::text::grammar {
 
@@ -154,7 +155,7 @@ class Pattern {
     }
     std::vector<Range> character_or_set() {
         if (!take("\\")) {
-            const char32_t c = utf8();
+            const char32_t c = character();
             return {{c, c}};
         }
         const char c = peek();
@@ -175,15 +176,15 @@ class Pattern {
             default: break;
         }
         if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '\0') --at_, unsupported("an escape like this");
-        return {{static_cast<char32_t>(c), static_cast<char32_t>(c)}};
+        --at_;
+        const char32_t itself = character();
+        return {{itself, itself}};
     }
-    char32_t utf8() {
-        const auto first = static_cast<unsigned char>(text_[at_++]);
-        if (first < 0x80) return first;
-        const int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-        char32_t value = first & (0x3Fu >> more);
-        for (int i = 0; i < more && at_ < text_.size(); ++i) value = value << 6 | (static_cast<unsigned char>(text_[at_++]) & 0x3F);
-        return value;
+    char32_t character() {
+        const CodePoint c = code_point(text_, at_);
+        if (!c.bytes) unsupported("bytes that are not UTF-8");
+        at_ += c.bytes;
+        return c.value;
     }
 
     std::string_view text_;

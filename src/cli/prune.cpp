@@ -1,0 +1,116 @@
+// tailor prune: narrower feed-forward parts and layers without attention, written as a model of their own.
+#include <map>
+
+#include "cli/common.h"
+#include "compress/cut.h"
+#include "compress/quantize_file.h"
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "files/registry.h"
+
+namespace tailor::cli::prune_command {
+
+struct Settings {
+    std::string model, output, calibration;
+    std::vector<std::string> units;
+    std::vector<std::int32_t> attention;
+    std::int64_t threads = 0, window = 0, windows = 64;
+};
+
+static void declare(Options& options, Settings& s) {
+    options.add("model,-m,--model", s.model, "model file; without one, the small English model built in");
+    options.add("-o,--output", s.output, "file to write; its extension says the container (.gguf)");
+    options.add("--ffn", s.units, "'layer=units' for the units that its feed-forward part keeps, 'all=units' for every layer; may be given again");
+    options.add("--drop-attention", s.attention, "layers that lose their attention: 3,5");
+    options.add("--calibration", s.calibration, "text to measure which units are active; without it they are judged by their weights");
+    options.add("-c,--context", s.window, "tokens in a window of calibration text; 0: 512, or the model's context if smaller");
+    options.add("--windows", s.windows, "most windows of calibration text; 0: all");
+    options.add("-t,--threads", s.threads, "threads; 0: one per core");
+}
+
+static std::int64_t layers_of(const files::File& file) {
+    return file.metadata().integer(std::string(file.metadata().text("general.architecture")) + ".block_count");
+}
+
+/// Units that each layer keeps, by the rules in their order; later ones win.
+static std::map<std::int64_t, std::int64_t> units_by_layer(const files::File& file, const std::vector<std::string>& rules) {
+    std::map<std::int64_t, std::int64_t> units;
+    for (const std::string& rule : rules) {
+        const std::size_t equals = rule.find('=');
+        const auto number = [&](const std::string& text) {
+            if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string::npos)
+                core::fail(core::ErrorKind::usage, "--ffn '{}': write layer=units, such as 3=512, or all=512", rule);
+            return static_cast<std::int64_t>(std::stol(text));
+        };
+        const std::string layer = rule.substr(0, equals);
+        const std::int64_t count = number(equals == std::string::npos ? "" : rule.substr(equals + 1));
+        if (layer != "all") units[number(layer)] = count;
+        else for (std::int64_t i = 0; i < layers_of(file); ++i) units[i] = count;
+    }
+    return units;
+}
+
+static compress::Importance calibrate(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool) {
+    const std::int64_t window = window_length(*model, s.window);
+    const run::Windows windows = text_windows(*model, core::read_text_file(s.calibration), s.calibration, window, s.windows);
+    run::Session session(model, pool, {.context = window, .batch = window});
+    ProgressLine line("calibration windows");
+    return compress::Importance::measure(session, windows, line.callback());
+}
+
+static std::vector<compress::LayerCut> cuts_of(const files::File& file, const Settings& s, const compress::Importance* importance) {
+    std::map<std::int64_t, compress::LayerCut> cuts;
+    for (const auto& [layer, count] : units_by_layer(file, s.units)) {
+        cuts[layer].layer = layer;
+        cuts[layer].kept_units = compress::strongest_units(file, layer, count, importance);
+    }
+    for (const std::int32_t layer : s.attention) cuts[layer].layer = layer, cuts[layer].keeps_attention = false;
+    std::vector<compress::LayerCut> list;
+    for (const auto& [layer, cut] : cuts) list.push_back(cut);
+    return list;
+}
+
+static std::int64_t parameters_of(const files::File& file) {
+    std::int64_t total = 0;
+    for (const files::TensorInfo& tensor : file.tensors()) total += tensor.shape.elements();
+    return total;
+}
+
+static void run(Options& options) {
+    Settings s;
+    declare(options, s);
+    options.parse();
+    if (s.output.empty()) core::fail(core::ErrorKind::usage, "say where to write the pruned model: -o FILE.gguf");
+    if (s.units.empty() && s.attention.empty()) core::fail(core::ErrorKind::usage, "say what to cut: --ffn LAYER=UNITS or --drop-attention LAYER");
+    if (s.window < 0 || s.windows < 0) core::fail(core::ErrorKind::usage, "-c and --windows must not be negative");
+    files::kind_for(s.output);
+    core::Pool pool(checked_threads(s.threads));
+    const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
+    compress::Importance importance;
+    if (!s.calibration.empty()) importance = calibrate(model, s, pool);
+    const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, s.calibration.empty() ? nullptr : &importance));
+    ProgressLine line("values written");
+    const std::uint64_t bytes = compress::write_quantized(
+        *pruned, [](const files::TensorInfo& t) -> const formats::Format& { return *t.format; }, nullptr, s.output, pool, line.callback());
+    const std::int64_t before = parameters_of(model->file()), after = parameters_of(*pruned);
+    if (options.json())
+        return print_json(core::Json().set("output", s.output).set("architecture", pruned->metadata().text("general.architecture")).set("bytes", bytes)
+                              .set("parameters", after).set("parameters_before", before));
+    print(core::format("{}: {} of {} parameters, {} ({} bytes)\n", s.output, human_count(static_cast<double>(after)), human_count(static_cast<double>(before)),
+                       core::human_bytes(static_cast<double>(bytes)), bytes));
+}
+
+}  // namespace tailor::cli::prune_command
+
+namespace tailor::cli::entries {
+extern const Command prune = {
+    .name = "prune",
+    .doc = "narrow feed-forward parts and remove attention, layer by layer",
+    .examples = "tailor prune model.gguf --ffn 3=512 -o narrow.gguf\n"
+                "tailor prune model.gguf --ffn all=4096 --ffn 0=8192 --calibration text.txt -o narrow.gguf\n"
+                "tailor prune model.gguf --drop-attention 5,6 -o pruned.gguf\n"
+                "tailor prune --ffn 3=512 --drop-attention 5 -o built-in-pruned.gguf",
+    .run = &prune_command::run,
+    .place = 53,
+};
+}  // namespace tailor::cli::entries

@@ -1,0 +1,144 @@
+// Training: the optimizer against its formulas in double, windows of tokens, and whole small models that must learn a text by heart.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <set>
+
+#include "core/error.h"
+#include "files/registry.h"
+#include "models/tiny_family.h"
+#include "models/tiny_model.h"
+#include "train/token_windows.h"
+#include "train/trainer.h"
+
+namespace tailor::train {
+namespace {
+
+TEST(AdamW, FollowsItsFormulas) {
+    core::Pool pool(2);
+    const AdamWOptions options{.first_decay = 0.8, .second_decay = 0.9, .epsilon = 1e-6, .weight_decay = 0.1};
+    std::vector<float> weights{1, -2, 0.5f};
+    std::vector<double> w{1, -2, 0.5}, m(3), v(3);
+    AdamW adamw(3);
+    for (std::int64_t step = 1; step <= 5; ++step) {
+        const std::vector<float> gradient{0.3f * static_cast<float>(step), -1, 0};
+        adamw.update(weights.data(), gradient.data(), 0.5, 0.01, step, options, pool);
+        for (std::size_t i = 0; i < 3; ++i) {
+            const double g = 0.5 * static_cast<double>(gradient[i]);
+            m[i] = 0.8 * m[i] + 0.2 * g, v[i] = 0.9 * v[i] + 0.1 * g * g;
+            const double mean = m[i] / (1 - std::pow(0.8, step)), square = v[i] / (1 - std::pow(0.9, step));
+            w[i] -= 0.01 * (mean / (std::sqrt(square) + 1e-6) + 0.1 * w[i]);
+            EXPECT_NEAR(weights[i], w[i], 1e-6) << step;
+        }
+    }
+}
+
+TEST(AdamW, NormOfAllGradients) {
+    core::Pool pool(2);
+    const core::Tensor a = formats::make_tensor(formats::get("f32"), {40000}), b = formats::make_tensor(formats::get("f32"), {1, 2});
+    a.row_f32(0)[0] = 3, a.row_f32(0)[39999] = 4, b.row_f32(0)[1] = 12;
+    const std::vector<core::Tensor> gradients{a, b};
+    EXPECT_DOUBLE_EQ(global_norm(gradients, pool), 13);
+}
+
+TEST(AdamW, RateRisesAndFalls) {
+    EXPECT_DOUBLE_EQ(cosine_rate(2, 5, 10, 100), 1);
+    EXPECT_DOUBLE_EQ(cosine_rate(2, 10, 10, 100), 2);
+    EXPECT_NEAR(cosine_rate(2, 55, 10, 100), 1.1, 1e-12);
+    EXPECT_NEAR(cosine_rate(2, 100, 10, 100), 0.2, 1e-12);
+    EXPECT_NEAR(cosine_rate(2, 500, 10, 100), 0.2, 1e-12);
+}
+
+TEST(TokenWindows, EveryTokenIsPredictedOncePerPass) {
+    std::vector<text::TokenId> tokens;
+    for (std::int32_t i = 0; i < 32; ++i) tokens.push_back(i);
+    TokenWindows windows(tokens, 5, 3);
+    ASSERT_EQ(windows.count(), 6);
+    std::vector<std::int32_t> ids, targets, again, targets_again;
+    for (int i = 0; i < 6; ++i) windows.next(ids, targets);
+    EXPECT_EQ(std::set<std::int32_t>(targets.begin(), targets.end()).size(), 30U);
+    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(targets[i], ids[i] + 1);
+    for (int i = 0; i < 6; ++i) windows.next(again, targets_again);
+    EXPECT_NE(ids, again) << "the second pass has the order of the first";
+    std::vector<std::int32_t> with_bos, unused;
+    windows.next(with_bos, unused, 99);
+    EXPECT_EQ(with_bos[0], 99);
+    EXPECT_THROW(TokenWindows(tokens, 32, 1), core::Error);
+}
+
+/// A text that repeats: after a few tokens the next one is certain.
+void repeating(const TrainerOptions& options, std::int64_t vocabulary, std::vector<std::int32_t>& ids, std::vector<std::int32_t>& targets) {
+    for (std::int64_t s = 0; s < options.batch; ++s)
+        for (std::int64_t t = 0; t < options.context; ++t) {
+            const auto token = [&](std::int64_t at) { return static_cast<std::int32_t>((at * 7 + s) % 11 % vocabulary); };
+            ids.push_back(token(t)), targets.push_back(token(t + 1));
+        }
+}
+
+double loss_after(const files::File& file, int threads, int steps) {
+    core::Pool pool(threads);
+    const TrainerOptions options{.batch = 3, .context = 12};
+    Trainer trainer(file, pool, options);
+    trainer.initialize(1);
+    std::vector<std::int32_t> ids, targets;
+    repeating(options, 40, ids, targets);
+    for (int i = 0; i < steps; ++i) trainer.step(ids, targets, 0.01);
+    return trainer.loss(ids, targets);
+}
+
+TEST(Trainer, LearnsATextByHeartWithTheSameBitsForAnyThreads) {
+    const models::testing::TinyModel model("llama", 2);
+    const double before = loss_after(model, 1, 0), after = loss_after(model, 1, 60);
+    EXPECT_NEAR(before, std::log(40.0), 0.2);
+    EXPECT_LT(after, 0.05);
+    const double other = loss_after(model, 2, 60);
+    EXPECT_EQ(0, std::memcmp(&after, &other, sizeof after));
+}
+
+TEST(Trainer, OtherKindsOfLayersLearnToo) {
+    using models::testing::Parts;
+    for (const auto& [architecture, parts] : {std::pair{"mamba", Parts::least}, {"llama", Parts::experts}, {"rwkv7", Parts::least}, {"gemma2", Parts::least}}) {
+        const auto file = models::testing::make_tiny_family(architecture, parts);
+        core::Pool pool(2);
+        const TrainerOptions options{.batch = 2, .context = 12};
+        Trainer trainer(*file, pool, options);
+        std::vector<std::int32_t> ids, targets;
+        repeating(options, 40, ids, targets);
+        const double before = trainer.loss(ids, targets);
+        for (int i = 0; i < 30; ++i) trainer.step(ids, targets, 0.005);
+        EXPECT_LT(trainer.loss(ids, targets), 0.5 * before) << architecture;
+    }
+}
+
+TEST(Trainer, CountsOnlyTargetsThatAreThere) {
+    const models::testing::TinyModel model("llama", 1);
+    core::Pool pool(1);
+    Trainer trainer(model, pool, {.batch = 1, .context = 4});
+    const double all = trainer.loss({1, 2, 3, 4}, {2, 3, 4, 5}), first = trainer.loss({1, 2, 3, 4}, {2, -1, -1, -1}), rest = trainer.loss({1, 2, 3, 4}, {-1, 3, 4, 5});
+    EXPECT_NEAR(all, (first + 3 * rest) / 4, 1e-6);
+}
+
+TEST(Trainer, WritesWhatItLearned) {
+    const models::testing::TinyModel model("llama", 1);
+    core::Pool pool(1);
+    const TrainerOptions options{.batch = 2, .context = 8};
+    std::vector<std::int32_t> ids, targets;
+    repeating(options, 40, ids, targets);
+    Trainer trainer(model, pool, options);
+    for (int i = 0; i < 3; ++i) trainer.step(ids, targets, 0.01);
+    const std::string path = testing::TempDir() + "trained-" + std::to_string(::getpid()) + ".gguf";
+    trainer.write(path);
+    {
+        const std::unique_ptr<files::File> file = files::kind_for(path).open(path);
+        Trainer again(*file, pool, options);
+        EXPECT_EQ(again.loss(ids, targets), trainer.loss(ids, targets));
+        EXPECT_EQ(again.parameters(), trainer.parameters());
+    }
+    std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace tailor::train
