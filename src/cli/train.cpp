@@ -45,11 +45,13 @@ static double seconds_since(std::chrono::steady_clock::time_point start) { retur
 // Laws for Neural Language Models", 2020, section 2.1. Attention over the context comes on top and is not counted.
 static void report(const Settings& s, const train::Trainer& trainer, std::int64_t step, const Stretch& done, double rate, bool json) {
     const auto steps = static_cast<double>(done.steps), tokens = steps * static_cast<double>(s.batch * s.context);
-    const double tokens_per_second = tokens / done.seconds, gigaflops = 6 * static_cast<double>(trainer.parameters()) * tokens_per_second / 1e9;
-    if (json)
-        print(core::Json().set("step", step).set("loss", done.loss / steps).set("gradient_norm", done.norm / steps).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops).text(-1) + "\n");
-    else
-        print(core::format("step {:>6}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {:.0f} tokens/s  {:.0f} GFLOP/s\n", step, done.loss / steps, done.norm / steps, rate, tokens_per_second, gigaflops));
+    const double tokens_per_second = tokens / done.seconds;
+    const double gigaflops = 6 * static_cast<double>(trainer.parameters()) * tokens_per_second / 1e9;
+    const double loss = done.loss / steps, norm = done.norm / steps;
+    if (!json) return print(core::format("step {:>6}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {:.0f} tokens/s  {:.0f} GFLOP/s\n", step, loss, norm, rate, tokens_per_second, gigaflops));
+    core::Json line;
+    line.set("step", step).set("loss", loss).set("gradient_norm", norm).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops);
+    print(line.text(-1) + "\n");
 }
 
 static void learn(const Settings& s, train::Trainer& trainer, train::TokenWindows& windows, text::TokenId first, bool json) {

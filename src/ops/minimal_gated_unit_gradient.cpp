@@ -102,7 +102,7 @@ static const Kernel kernels[] = {{.name = "rows", .doc = "states computed anew, 
 namespace tailor::ops::entries {
 extern const Op minimal_gated_unit_gradient = {
     .name = "minimal_gated_unit_gradient",
-    .doc = "x [rows, 2 * width], R [2 * width, width / heads], nothing, gradient [rows, width] -> the gradients of minimal_gated_unit's x and R, one behind the other; "
+    .doc = "x [rows, 2 * width], R [2 * width, width / heads], no third input, gradient [rows, width] -> the gradients of minimal_gated_unit's x and R, one behind the other; "
            "rows are whole sequences",
     .least_inputs = 4,
     .most_inputs = 4,

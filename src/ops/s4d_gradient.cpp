@@ -47,7 +47,9 @@ struct Column {
     Complex a[most_state], c[most_state], l[most_state], b[most_state], g[most_state], dl[most_state], db[most_state];
     float* dx;
 
-    Column(const Call& given, std::int64_t number) : call(given), column(number), state(given.inputs[2].shape[1] / 2), dt(given.inputs[1].row_f32(0)[number]), skip(given.input(4) ? given.input(4)->row_f32(0)[number] : 0.0), dx(given.output.row_f32(0)) {
+    Column(const Call& given, std::int64_t number)
+        : call(given), column(number), state(given.inputs[2].shape[1] / 2), dt(given.inputs[1].row_f32(0)[number]),
+          skip(given.input(4) ? given.input(4)->row_f32(0)[number] : 0.0), dx(given.output.row_f32(0)) {
         for (std::int64_t n = 0; n < state; ++n) {
             const float *const rate = call.inputs[2].row_f32(column) + 2 * n, *const out = call.inputs[3].row_f32(column) + 2 * n;
             a[n] = {rate[0], rate[1]}, c[n] = {out[0], out[1]};

@@ -57,7 +57,7 @@ static const Kernel kernels[] = {{.name = "rows", .doc = "states computed anew, 
 namespace tailor::ops::entries {
 extern const Op slstm_gradient = {
     .name = "slstm_gradient",
-    .doc = "x [rows, 4 * width], R [4 * width, width / heads], nothing, gradient [rows, width] -> the gradients of slstm's x and R, one behind the other; "
+    .doc = "x [rows, 4 * width], R [4 * width, width / heads], no third input, gradient [rows, width] -> the gradients of slstm's x and R, one behind the other; "
            "rows are whole sequences",
     .least_inputs = 4,
     .most_inputs = 4,

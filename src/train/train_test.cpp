@@ -121,6 +121,16 @@ TEST(Trainer, CountsOnlyTargetsThatAreThere) {
     EXPECT_NEAR(all, (first + 3 * rest) / 4, 1e-6);
 }
 
+TEST(Trainer, RefusesTokensThatTheModelDoesNotHave) {
+    const models::testing::TinyModel model("llama", 1);
+    core::Pool pool(1);
+    Trainer trainer(model, pool, {.batch = 1, .context = 2});
+    EXPECT_THROW(trainer.loss({1, 40}, {2, 3}), core::Error);
+    EXPECT_THROW(trainer.loss({1, -1}, {2, 3}), core::Error);
+    EXPECT_THROW(trainer.loss({1, 2}, {2, 40}), core::Error);
+    EXPECT_THROW(trainer.loss({1}, {2}), core::Error);
+}
+
 TEST(Trainer, WritesWhatItLearned) {
     const models::testing::TinyModel model("llama", 1);
     core::Pool pool(1);

@@ -52,6 +52,7 @@ void Trainer::build() {
         places.push_back(step.keep(node, inputs));
     }
     const graph::Value logits = places[static_cast<std::size_t>(built.outputs()[0])], targets = step.input("targets", ops::i32({rows}));
+    vocabulary_ = step.node(logits).type.shape.width();
     const graph::Value losses = step.add("cross_entropy", {logits, targets}, {}, "loss");
     const std::vector<graph::Value> trained = graph::trainable(step, losses);
     if (trained.empty()) fail(ErrorKind::unsupported, "{}: no weight can be trained: formats of blocks stay as they are", file_.path());
@@ -99,6 +100,9 @@ void Trainer::initialize(std::uint64_t seed) {
 void Trainer::run(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets) {
     const auto rows = static_cast<std::size_t>(options_.batch * options_.context);
     if (ids.size() != rows || targets.size() != rows) fail(ErrorKind::bug, "a step of {} rows was given {} tokens and {} targets", rows, ids.size(), targets.size());
+    for (const std::vector<std::int32_t>* const tokens : {&ids, &targets})
+        for (const std::int32_t id : *tokens)
+            if (id >= vocabulary_ || (id < 0 && tokens == &ids)) fail(ErrorKind::usage, "{}: {} is no token; the model has {}", file_.path(), id, vocabulary_);
     for (const core::Tensor& state : states_) std::memset(state.data, 0, static_cast<std::size_t>(formats::tensor_bytes(*state.format, state.shape)));
     const auto counted = std::count_if(targets.begin(), targets.end(), [](std::int32_t t) { return t >= 0; });
     std::fill_n(seed_.row_f32(0), rows, 1 / static_cast<float>(std::max<std::ptrdiff_t>(1, counted)));

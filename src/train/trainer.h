@@ -39,7 +39,7 @@ class Trainer {
     void initialize(std::uint64_t seed);
 
     /// One step on `batch` sequences of `context` tokens, one after the other, and the token after each (below 0: not counted).
-    /// Throws Error(numeric) if the loss is not finite; the weights are then as before.
+    /// Throws Error(usage) for an id that the model does not have, Error(numeric) if the loss is not finite; the weights are then as before.
     Step step(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets, double rate);
     /// The loss alone.
     double loss(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets);
@@ -68,7 +68,7 @@ class Trainer {
     std::vector<core::Tensor> states_;
     core::Tensor arena_, seed_;
     std::vector<std::int32_t> positions_, sequences_, wanted_;
-    std::int64_t steps_ = 0;
+    std::int64_t steps_ = 0, vocabulary_ = 0;
 };
 
 }  // namespace tailor::train

@@ -102,9 +102,14 @@ template <int values>
     auto* const words = reinterpret_cast<std::int16_t*>(out);
     for (int i = 0; i < values / lanes; ++i) {
         const Integers v = integers[i], low = v << 24 >> 24;
-        if (kind == ActivationKind::two_digits) store_digits(digits + i * lanes, (v - low) >> 8), store_digits(digits + values + i * lanes, low);
-        else if (kind == ActivationKind::one_digit) store_digits(digits + i * lanes, v);
-        else store_words(words + i * lanes, permute(v, MiddleExchange{}, Lanes{}));
+        if (kind == ActivationKind::two_digits) {
+            store_digits(digits + i * lanes, (v - low) >> 8);
+            store_digits(digits + values + i * lanes, low);
+        } else if (kind == ActivationKind::one_digit) {
+            store_digits(digits + i * lanes, v);
+        } else {
+            store_words(words + i * lanes, permute(v, MiddleExchange{}, Lanes{}));
+        }
     }
 }
 
@@ -146,7 +151,9 @@ static Activations quantize_rows(const Call& call, const formats::IntegerForm& f
     Activations a{.kind = kind, .rows = x.shape.rows(), .groups_per_block = groups_per_block(form)};
     a.blocks = x.shape.width() / a.values_per_block();
     const std::int64_t cells = a.rows * a.blocks;
-    const float limit = kind == ActivationKind::one_digit ? largest_digit : kind == ActivationKind::unit_words ? static_cast<float>(largest_unit_word(form)) : largest_word;
+    const float limit = kind == ActivationKind::one_digit    ? largest_digit
+                        : kind == ActivationKind::unit_words ? static_cast<float>(largest_unit_word(form))
+                                                             : largest_word;
     const Rounding rounding{totals, limit, unpacked_bytes(form).zero};
     a.values = call.scratch;
     a.scales = reinterpret_cast<float*>(a.values + cells * a.block_bytes());

@@ -60,7 +60,7 @@ void expect_values(const Rounded& rounded, const core::Tensor& x, int limit) {
             const std::int64_t cell = b * rows + r;
             ASSERT_NEAR(a.scales[cell], largest / limit, largest / limit * 1e-6) << "block " << b << ", row " << r;
             for (std::int64_t i = 0; i < count; ++i)
-                ASSERT_NEAR(rounded.integer(cell, i), largest > 0 ? values[i] / largest * limit : 0, 0.51) << "value " << i << " of block " << b << ", row " << r;
+                ASSERT_NEAR(rounded.integer(cell, i), largest > 0 ? values[i] / largest * limit : 0, 0.51) << "value " << i << ", block " << b << ", row " << r;
         }
 }
 
@@ -78,19 +78,20 @@ TEST_P(RoundedActivations, AddUpByGroups) {
     const core::Tensor x = numbers();
     for (const char* format : {"q4_0", "q6_k"}) {  // groups of 32 and of 16, zeros 8 and 32
         const formats::IntegerForm& form = *formats::get(format).integers;
-        const Rounded corrected(x, format, ActivationKind::words, Totals::corrections, GetParam()), summed(x, format, ActivationKind::words, Totals::sums, GetParam()),
-            paired(x, format, ActivationKind::words, Totals::pair_corrections, GetParam());
+        const auto round = [&](Totals totals) { return Rounded(x, format, ActivationKind::words, totals, GetParam()); };
+        const Rounded corrected = round(Totals::corrections), summed = round(Totals::sums), paired = round(Totals::pair_corrections);
         ASSERT_EQ(corrected.a.groups_per_block, 32 / form.group);
         for (std::int64_t g = 0; g < k / form.group; ++g)
             for (std::int64_t r = 0; r < rows; ++r) {
                 const std::int64_t cell = g * form.group / 32 * rows + r, place = g * rows + r;
                 int pairs[2] = {};
                 for (std::int64_t i = 0; i < form.group; ++i) pairs[i / 2 % 2] += corrected.integer(cell, g * form.group % 32 + i);
-                ASSERT_EQ(corrected.a.corrections[place], -form.zero * (pairs[0] + pairs[1])) << format << ", group " << g << ", row " << r;
-                ASSERT_FLOAT_EQ(summed.a.sums[place], summed.a.scales[cell] * static_cast<float>(pairs[0] + pairs[1])) << format << ", group " << g << ", row " << r;
+                SCOPED_TRACE(std::string(format) + ", group " + std::to_string(g) + ", row " + std::to_string(r));
+                ASSERT_EQ(corrected.a.corrections[place], -form.zero * (pairs[0] + pairs[1]));
+                ASSERT_FLOAT_EQ(summed.a.sums[place], summed.a.scales[cell] * static_cast<float>(pairs[0] + pairs[1]));
                 const auto both = static_cast<std::uint32_t>(paired.a.corrections[place]);
-                ASSERT_EQ(both & 0xFFFF, static_cast<std::uint32_t>(-form.zero * pairs[0]) & 0xFFFF) << format << ", group " << g << ", row " << r;
-                ASSERT_EQ(both >> 16, static_cast<std::uint32_t>(-form.zero * pairs[1]) & 0xFFFF) << format << ", group " << g << ", row " << r;
+                ASSERT_EQ(both & 0xFFFF, static_cast<std::uint32_t>(-form.zero * pairs[0]) & 0xFFFF);
+                ASSERT_EQ(both >> 16, static_cast<std::uint32_t>(-form.zero * pairs[1]) & 0xFFFF);
             }
     }
 }
@@ -101,7 +102,8 @@ TEST_P(RoundedActivations, ShowInfiniteAndUndefinedValues) {
             core::Tensor x = numbers();
             x.row_f32(2)[77] = value;
             const Rounded rounded(x, "q4_0", kind, Totals::none, GetParam());
-            for (std::int64_t cell = 0; cell < rows * rounded.a.blocks; ++cell) ASSERT_EQ(std::isnan(rounded.a.scales[cell]), cell == 77 / 32 * rows + 2) << value << ", cell " << cell;
+            for (std::int64_t cell = 0; cell < rows * rounded.a.blocks; ++cell)
+                ASSERT_EQ(std::isnan(rounded.a.scales[cell]), cell == 77 / 32 * rows + 2) << value << ", cell " << cell;
         }
 }
 

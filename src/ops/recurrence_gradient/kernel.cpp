@@ -103,7 +103,8 @@ static void back_adding(const Head& head, std::int64_t row, const float* before,
     const Operands& in = head.in;
     const float *const q = numbers_at(in.q, row, head.h), *const k = numbers_at(in.k, row, head.h), *const a = in.a ? numbers_at(in.a, row, head.h) : nullptr, *const b = a ? numbers_at(in.b, row, head.h) : nullptr;
     const std::int64_t n = head.values;
-    std::memset(head.dv, 0, static_cast<std::size_t>(n) * sizeof(float)), std::memset(head.dz, 0, static_cast<std::size_t>(n) * sizeof(float));
+    std::memset(head.dv, 0, static_cast<std::size_t>(n) * sizeof(float));
+    std::memset(head.dz, 0, static_cast<std::size_t>(n) * sizeof(float));
     for (std::int64_t i = 0; i < head.keys; ++i) {
         const float* const d = head.d + i * n;
         dk[i] = dot(d, head.scaled_v, n);

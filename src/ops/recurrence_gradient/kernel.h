@@ -18,7 +18,9 @@ struct Operands {
     bool delta;
     std::int64_t places[most_inputs] = {};  ///< of inputs that are there; q at 0, k behind it
 
-    explicit Operands(const Call& call) : heads(call.attributes.integer("heads")), key_dim(call.attributes.integer("key_dim")), value_dim(call.inputs[2].shape.width() / heads), delta(call.attributes.integer("delta", 0) != 0) {
+    explicit Operands(const Call& call)
+        : heads(call.attributes.integer("heads")), key_dim(call.attributes.integer("key_dim")), value_dim(call.inputs[2].shape.width() / heads),
+          delta(call.attributes.integer("delta", 0) != 0) {
         const bool tiled = call.attributes.integer("tiled", 0) != 0;
         q = head_rows(call.inputs[0], heads, key_dim, tiled), k = head_rows(call.inputs[1], heads, key_dim, tiled);
         v = head_rows(call.inputs[2], heads, value_dim), gradient = head_rows(call.inputs[3], heads, value_dim);
