@@ -20,7 +20,8 @@ LEVELS = ("base", "avx2", "avx512", "beyond avx512")
 # Functions with a target attribute of their own, called after a check of their own.
 OWN_TARGETS = re.compile(
     r"tailor::measure::\(anonymous namespace\)::(int8_dot|bf16_dot|start_tiles|finish_tiles|bf16_tiles|int8_tiles)\("
-    r"|\w+ tailor::ops::matmul_kernels::avx512::tile_kernel::(\(anonymous namespace\)::)?\w+<(true\b|tailor::cpu::AmxTiles\b)")
+    r"|\w+ tailor::ops::matmul_kernels::avx512::tile_kernel::(\(anonymous namespace\)::)?\w+<(true\b|tailor::cpu::AmxTiles\b)"
+    r"|(static )?void tailor::ops::recurrence_kernels::avx512::(advance_all|advance|solve|mix|update)<[\d, ]*true>\(")
 OF_AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]\b|\{1to\d+\}")
 OF_BEYOND = re.compile(r"^(tile\w+|tdp\w+|ldtilecfg|sttilecfg|vdpbf16ps|vcvtne2?ps2bf16|v\w+(?<!2)ph|"
                        r"vp(erm([it]2)?b|multishiftqb|expand[bw]|compress[bw]|sh[lr]dv?[wdq]|opcnt[bwdq]))$")

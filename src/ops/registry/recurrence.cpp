@@ -483,8 +483,9 @@ static void advance(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t
     for (; i < r.key_dim; ++i) update<1, V, Pairs>(r, u, s, i, c);
 }
 
+// Not inlined: with Pairs it has instructions that not every processor of its level has.
 template <bool Pairs>
-static void advance_all(const Recurrence& r, const Unit& u, Scratch& s, NextRows& next) noexcept {
+[[gnu::noinline]] static void advance_all(const Recurrence& r, const Unit& u, Scratch& s, NextRows& next) noexcept {
     constexpr std::int64_t together = vectors * lanes;
     std::int64_t c = 0;
     for (; c + together <= u.padded_columns; c += together) advance<vectors, Pairs>(r, u, s, c, next);
