@@ -17,6 +17,16 @@ inline TensorType elementwise_shape(const NodeView& node) {
 
 inline Cost elementwise_cost(const NodeView& node) { return streaming_cost(node, 4.0 * static_cast<double>(node.output.shape.elements())); }
 
+/// The definition of an operator that applies one function to every number of its input.
+template <double (*definition)(double)>
+void function_reference(const Call& call) {
+    for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
+        std::vector<double> row = row_as_double(call.inputs[0], r);
+        for (double& x : row) x = definition(x);
+        store_row(call.output, r, row);
+    }
+}
+
 template <int Inputs>
 std::vector<Case> elementwise_cases() {
     std::vector<Case> list;

@@ -24,34 +24,14 @@ using namespace cpu::TAILOR_ISA;
     return x * (x < Vector{} ? beyond : 1.0f - beyond);
 }
 
-static void apply(const float* x, float* y, std::int64_t count) noexcept {
-    std::int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) store(y + i, value(load(x + i)));
-    if (i == count) return;
-    float rest[lanes] = {};
-    std::copy(x + i, x + count, rest);
-    store(rest, value(load(rest)));
-    std::copy(rest, rest + (count - i), y + i);
-}
-
-static void run(const Call& call) noexcept {
-    for_each_range(call, [&](std::int64_t r, std::int64_t begin, std::int64_t end) {
-        apply(call.inputs[0].row_f32(r) + begin, call.output.row_f32(r) + begin, end - begin);
-    });
-}
+#include "ops/function_kernel.h"
 
 }  // namespace tailor::ops::gelu_erf_kernels::TAILOR_ISA
 
 #if defined(TAILOR_ONCE)
 namespace tailor::ops::gelu_erf_kernels {
 
-static void reference(const Call& call) {
-    for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
-        std::vector<double> a = row_as_double(call.inputs[0], r);
-        for (double& x : a) x = 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-        store_row(call.output, r, a);
-    }
-}
+static double definition(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 
 static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("gelu_erf_gradient", {d.input(0), d.gradient})}; }
 
@@ -66,7 +46,7 @@ extern const Op gelu_erf = {
     .least_inputs = 1,
     .most_inputs = 1,
     .shape = &elementwise_shape,
-    .reference = &gelu_erf_kernels::reference,
+    .reference = &function_reference<&gelu_erf_kernels::definition>,
     .kernels = gelu_erf_kernels::kernels,
     .cost = &elementwise_cost,
     .in_place = true,

@@ -16,34 +16,14 @@ using namespace cpu::TAILOR_ISA;
     return 1.0f / (exponential(-x) + 1.0f);
 }
 
-static void apply(const float* x, float* y, std::int64_t count) noexcept {
-    std::int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) store(y + i, value(load(x + i)));
-    if (i == count) return;
-    float rest[lanes] = {};
-    std::copy(x + i, x + count, rest);
-    store(rest, value(load(rest)));
-    std::copy(rest, rest + (count - i), y + i);
-}
-
-static void run(const Call& call) noexcept {
-    for_each_range(call, [&](std::int64_t r, std::int64_t begin, std::int64_t end) {
-        apply(call.inputs[0].row_f32(r) + begin, call.output.row_f32(r) + begin, end - begin);
-    });
-}
+#include "ops/function_kernel.h"
 
 }  // namespace tailor::ops::sigmoid_kernels::TAILOR_ISA
 
 #if defined(TAILOR_ONCE)
 namespace tailor::ops::sigmoid_kernels {
 
-static void reference(const Call& call) {
-    for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
-        std::vector<double> a = row_as_double(call.inputs[0], r);
-        for (double& x : a) x = 1 / (1 + std::exp(-x));
-        store_row(call.output, r, a);
-    }
-}
+static double definition(double x) { return 1 / (1 + std::exp(-x)); }
 
 static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("sigmoid_gradient", {d.output, d.gradient})}; }
 
@@ -58,7 +38,7 @@ extern const Op sigmoid = {
     .least_inputs = 1,
     .most_inputs = 1,
     .shape = &elementwise_shape,
-    .reference = &sigmoid_kernels::reference,
+    .reference = &function_reference<&sigmoid_kernels::definition>,
     .kernels = sigmoid_kernels::kernels,
     .cost = &elementwise_cost,
     .in_place = true,

@@ -12,33 +12,16 @@
 namespace tailor::ops::silu_kernels::TAILOR_ISA {
 using namespace cpu::TAILOR_ISA;
 
-static void apply(const float* x, float* y, std::int64_t count) noexcept {
-    std::int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-        const Vector v = load(x + i);
-        store(y + i, v / (exponential(-v) + 1.0f));
-    }
-    for (; i < count; ++i) y[i] = x[i] / (1.0f + std::exp(-x[i]));
-}
+[[gnu::always_inline]] static inline Vector value(Vector x) { return x / (exponential(-x) + 1.0f); }
 
-static void run(const Call& call) noexcept {
-    for_each_range(call, [&](std::int64_t r, std::int64_t begin, std::int64_t end) {
-        apply(call.inputs[0].row_f32(r) + begin, call.output.row_f32(r) + begin, end - begin);
-    });
-}
+#include "ops/function_kernel.h"
 
 }  // namespace tailor::ops::silu_kernels::TAILOR_ISA
 
 #if defined(TAILOR_ONCE)
 namespace tailor::ops::silu_kernels {
 
-static void reference(const Call& call) {
-    for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
-        std::vector<double> a = row_as_double(call.inputs[0], r);
-        for (double& x : a) x /= 1 + std::exp(-x);
-        store_row(call.output, r, a);
-    }
-}
+static double definition(double x) { return x / (1 + std::exp(-x)); }
 
 static std::vector<Value> gradient(const Differentiation& d) { return {d.graph.add("silu_gradient", {d.input(0), d.gradient})}; }
 
@@ -53,7 +36,7 @@ extern const Op silu = {
     .least_inputs = 1,
     .most_inputs = 1,
     .shape = &elementwise_shape,
-    .reference = &silu_kernels::reference,
+    .reference = &function_reference<&silu_kernels::definition>,
     .kernels = silu_kernels::kernels,
     .cost = &elementwise_cost,
     .in_place = true,
