@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <span>
 
 #include "core/error.h"
+#include "core/hash.h"
 
 namespace tailor::train {
 
@@ -30,6 +32,17 @@ void TokenWindows::next(std::vector<std::int32_t>& ids, std::vector<std::int32_t
     ids.insert(ids.end(), begin, begin + length_);
     targets.insert(targets.end(), begin + 1, begin + 1 + length_);
     if (first >= 0) ids[ids.size() - static_cast<std::size_t>(length_)] = first;
+}
+
+void TokenWindows::seek(std::int64_t windows) {
+    pass_ = windows / count_;
+    shuffle();
+    at_ = windows % count_;
+}
+
+std::uint64_t TokenWindows::identity() const {
+    const std::uint64_t shape[] = {static_cast<std::uint64_t>(length_), seed_};
+    return core::hash64(std::as_bytes(std::span(tokens_)), core::hash64(std::as_bytes(std::span(shape))));
 }
 
 }  // namespace tailor::train

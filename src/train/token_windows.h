@@ -21,6 +21,11 @@ class TokenWindows {
     /// place of the window's first token: models that were given BOS at the begin of every text expect it.
     void next(std::vector<std::int32_t>& ids, std::vector<std::int32_t>& targets, text::TokenId first = -1);
 
+    /// Goes on where `windows` calls of next() after the beginning lead, in this or any pass.
+    void seek(std::int64_t windows);
+    /// A hash of the tokens, their windows and their order: the same for texts that are read alike.
+    std::uint64_t identity() const;
+
   private:
     void shuffle();
     std::vector<text::TokenId> tokens_;

@@ -1,55 +1,33 @@
-// Training: the optimizer against its formulas in double, windows of tokens, and whole small models that must learn a text by heart.
+// Training: windows of tokens, and whole small models that must learn a text by heart.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "core/error.h"
 #include "files/registry.h"
 #include "models/tiny_family.h"
 #include "models/tiny_model.h"
+#include "train/gradient_norm.h"
 #include "train/token_windows.h"
 #include "train/trainer.h"
 
 namespace tailor::train {
 namespace {
 
-TEST(AdamW, FollowsItsFormulas) {
-    core::Pool pool(2);
-    const AdamWOptions options{.first_decay = 0.8, .second_decay = 0.9, .epsilon = 1e-6, .weight_decay = 0.1};
-    std::vector<float> weights{1, -2, 0.5f};
-    std::vector<double> w{1, -2, 0.5}, m(3), v(3);
-    AdamW adamw(3);
-    for (std::int64_t step = 1; step <= 5; ++step) {
-        const std::vector<float> gradient{0.3f * static_cast<float>(step), -1, 0};
-        adamw.update(weights.data(), gradient.data(), 0.5, 0.01, step, options, pool);
-        for (std::size_t i = 0; i < 3; ++i) {
-            const double g = 0.5 * static_cast<double>(gradient[i]);
-            m[i] = 0.8 * m[i] + 0.2 * g, v[i] = 0.9 * v[i] + 0.1 * g * g;
-            const double mean = m[i] / (1 - std::pow(0.8, step)), square = v[i] / (1 - std::pow(0.9, step));
-            w[i] -= 0.01 * (mean / (std::sqrt(square) + 1e-6) + 0.1 * w[i]);
-            EXPECT_NEAR(weights[i], w[i], 1e-6) << step;
-        }
-    }
-}
-
-TEST(AdamW, NormOfAllGradients) {
+TEST(GradientNorm, OfAllGradients) {
     core::Pool pool(2);
     const core::Tensor a = formats::make_tensor(formats::get("f32"), {40000}), b = formats::make_tensor(formats::get("f32"), {1, 2});
     a.row_f32(0)[0] = 3, a.row_f32(0)[39999] = 4, b.row_f32(0)[1] = 12;
     const std::vector<core::Tensor> gradients{a, b};
-    EXPECT_DOUBLE_EQ(global_norm(gradients, pool), 13);
-}
-
-TEST(AdamW, RateRisesAndFalls) {
-    EXPECT_DOUBLE_EQ(cosine_rate(2, 5, 10, 100), 1);
-    EXPECT_DOUBLE_EQ(cosine_rate(2, 10, 10, 100), 2);
-    EXPECT_NEAR(cosine_rate(2, 55, 10, 100), 1.1, 1e-12);
-    EXPECT_NEAR(cosine_rate(2, 100, 10, 100), 0.2, 1e-12);
-    EXPECT_NEAR(cosine_rate(2, 500, 10, 100), 0.2, 1e-12);
+    EXPECT_DOUBLE_EQ(gradient_norm(gradients, pool), 13);
+    EXPECT_FALSE(has_not_finite(a, pool));
+    a.row_f32(0)[39998] = std::numeric_limits<float>::infinity();
+    EXPECT_TRUE(has_not_finite(a, pool));
 }
 
 TEST(TokenWindows, EveryTokenIsPredictedOncePerPass) {
@@ -67,6 +45,17 @@ TEST(TokenWindows, EveryTokenIsPredictedOncePerPass) {
     windows.next(with_bos, unused, 99);
     EXPECT_EQ(with_bos[0], 99);
     EXPECT_THROW(TokenWindows(tokens, 32, 1), core::Error);
+    TokenWindows sought(tokens, 5, 3);
+    for (const std::int64_t at : {14, 6, 3, 0}) {
+        sought.seek(at);
+        TokenWindows walked(tokens, 5, 3);
+        std::vector<std::int32_t> a, b, rest;
+        for (std::int64_t i = 0; i < at; ++i) walked.next(rest, rest);
+        walked.next(a, rest), sought.next(b, rest);
+        EXPECT_EQ(a, b) << at;
+    }
+    EXPECT_EQ(sought.identity(), windows.identity());
+    EXPECT_NE(sought.identity(), TokenWindows(tokens, 5, 4).identity());
 }
 
 /// A text that repeats: after a few tokens the next one is certain.
@@ -111,6 +100,45 @@ TEST(Trainer, OtherKindsOfLayersLearnToo) {
         for (int i = 0; i < 30; ++i) trainer.step(ids, targets, 0.005);
         EXPECT_LT(trainer.loss(ids, targets), 0.5 * before) << architecture;
     }
+}
+
+TEST(Trainer, BatchesAddedUpAreOneLargeBatch) {
+    const models::testing::TinyModel model("llama", 1);
+    core::Pool pool(2);
+    TrainerOptions large{.batch = 4, .context = 6}, small{.batch = 1, .context = 6, .accumulate = 4};
+    Trainer one(model, pool, large), four(model, pool, small);
+    std::vector<std::int32_t> ids, targets;
+    repeating(large, 40, ids, targets);
+    targets[3] = -1;
+    for (int i = 0; i < 4; ++i) {
+        const Step a = one.step(ids, targets, 0.01), b = four.step(ids, targets, 0.01);
+        EXPECT_NEAR(a.loss, b.loss, 1e-5) << i;
+        EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-4 * a.gradient_norm) << i;
+    }
+    EXPECT_LT(four.arena_bytes(), one.arena_bytes());
+}
+
+TEST(Trainer, StopsAtNumbersThatAreNotFiniteAndNamesThem) {
+    const models::testing::TinyModel model("llama", 1);
+    core::Pool pool(1);
+    const TrainerOptions options{.batch = 1, .context = 4};
+    Trainer trainer(model, pool, options);
+    trainer.step({1, 2, 3, 4}, {2, 3, 4, 5}, 1e39);
+    const auto message_of = [](const auto& body) -> std::string {
+        try {
+            body();
+        } catch (const core::Error& error) {
+            EXPECT_EQ(error.kind(), core::ErrorKind::numeric);
+            return error.what();
+        }
+        return "";
+    };
+    const std::string message = message_of([&] { trainer.step({1, 2, 3, 4}, {2, 3, 4, 5}, 0.01); });
+    EXPECT_NE(message.find("step 2: the loss is"), std::string::npos) << message;
+    EXPECT_NE(message.find(".weight has a number that is not finite"), std::string::npos) << message;
+    const std::string path = testing::TempDir() + "infinite-" + std::to_string(::getpid());
+    EXPECT_NE(message_of([&] { trainer.save(path, {}); }).find("step 1 left numbers in "), std::string::npos);
+    EXPECT_NE(::access(path.c_str(), F_OK), 0) << "a checkpoint that is not good was written";
 }
 
 TEST(Trainer, CountsOnlyTargetsThatAreThere) {

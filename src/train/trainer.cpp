@@ -13,6 +13,7 @@
 #include "graph/gradient.h"
 #include "graph/passes.h"
 #include "ops/support.h"
+#include "train/gradient_norm.h"
 
 namespace tailor::train {
 
@@ -27,7 +28,9 @@ static core::Tensor in_f32(const core::Tensor& tensor) {
 }
 
 Trainer::Trainer(const files::File& file, core::Pool& pool, TrainerOptions options) : file_(file), pool_(pool), options_(options), weights_(file) {
-    if (options.batch < 1 || options.context < 1) fail(ErrorKind::usage, "a batch of {} sequences of {} tokens cannot be trained on", options.batch, options.context);
+    if (options.batch < 1 || options.context < 1 || options.accumulate < 1)
+        fail(ErrorKind::usage, "{} batches of {} sequences of {} tokens cannot be trained on", options.accumulate, options.batch, options.context);
+    optimizer_ = &optimizers::get(options.optimizer);
     for (const files::TensorInfo& info : file.tensors())
         if (info.format && info.format->weights && info.format->values_per_block == 1) weights_.replace(info.name, in_f32(weights_.find(info.name)));
     const auto rows = static_cast<std::int32_t>(options.batch * options.context);
@@ -61,7 +64,9 @@ void Trainer::build() {
     for (const graph::Value gradient : graph::add_gradients(step, losses, trained, step.constant("loss.seed", seed_))) step.output(gradient);
     for (const graph::Value v : trained) {
         trained_.push_back(step.node(v).constant);
-        moments_.emplace_back(trained_.back().shape.elements());
+        parameters_.push_back({step.node(v).name, trained_.back().shape});
+        remembered_.emplace_back(optimizer_->state(parameters_.back()));
+        if (options_.accumulate > 1) sums_.push_back(formats::make_tensor(formats::get("f32"), trained_.back().shape));
     }
     plan_ = std::make_unique<graph::Plan>(step, pool_, graph::PlanOptions{.isa = options_.isa, .state = {options_.context}, .most_error = 1e-4});
     arena_ = formats::make_tensor(formats::get("i32"), {plan_->arena_bytes() / 4 + 1});
@@ -97,47 +102,130 @@ void Trainer::initialize(std::uint64_t seed) {
     }
 }
 
-void Trainer::run(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets) {
+static std::int64_t count_targets(std::span<const std::int32_t> targets) { return std::count_if(targets.begin(), targets.end(), [](std::int32_t t) { return t >= 0; }); }
+
+// Every loss counts as one of `counted`.
+void Trainer::run(std::span<const std::int32_t> ids, std::span<const std::int32_t> targets, std::int64_t counted) {
     const auto rows = static_cast<std::size_t>(options_.batch * options_.context);
-    if (ids.size() != rows || targets.size() != rows) fail(ErrorKind::bug, "a step of {} rows was given {} tokens and {} targets", rows, ids.size(), targets.size());
-    for (const std::vector<std::int32_t>* const tokens : {&ids, &targets})
+    if (ids.size() != rows || targets.size() != rows) fail(ErrorKind::bug, "a batch of {} rows was given {} tokens and {} targets", rows, ids.size(), targets.size());
+    for (const std::span<const std::int32_t>* const tokens : {&ids, &targets})
         for (const std::int32_t id : *tokens)
             if (id >= vocabulary_ || (id < 0 && tokens == &ids)) fail(ErrorKind::usage, "{}: {} is no token; the model has {}", file_.path(), id, vocabulary_);
     for (const core::Tensor& state : states_) std::memset(state.data, 0, static_cast<std::size_t>(formats::tensor_bytes(*state.format, state.shape)));
-    const auto counted = std::count_if(targets.begin(), targets.end(), [](std::int32_t t) { return t >= 0; });
-    std::fill_n(seed_.row_f32(0), rows, 1 / static_cast<float>(std::max<std::ptrdiff_t>(1, counted)));
-    for (const auto& [name, data] : {std::pair<const char*, const std::vector<std::int32_t>*>{"token_ids", &ids}, {"positions", &positions_}, {"wanted_rows", &wanted_}, {"targets", &targets}})
-        plan_->set_input(name, data->data());
+    std::fill_n(seed_.row_f32(0), rows, 1 / static_cast<float>(std::max<std::int64_t>(1, counted)));
+    plan_->set_input("token_ids", ids.data());
+    plan_->set_input("positions", positions_.data());
+    plan_->set_input("wanted_rows", wanted_.data());
+    plan_->set_input("targets", targets.data());
     plan_->run({sequences_, positions_});
 }
 
-double Trainer::mean_loss(const std::vector<std::int32_t>& targets) const {
-    double total = 0, counted = 0;
-    for (std::size_t r = 0; r < targets.size(); ++r) total += static_cast<double>(plan_->output(0).row_f32(0)[r]), counted += targets[r] >= 0;
-    return total / std::max(1.0, counted);
+double Trainer::summed_loss() const {
+    double total = 0;
+    for (std::int64_t r = 0; r < options_.batch * options_.context; ++r) total += static_cast<double>(plan_->output(0).row_f32(0)[r]);
+    return total;
 }
 
 double Trainer::loss(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets) {
-    run(ids, targets);
-    return mean_loss(targets);
+    const std::int64_t counted = count_targets(targets);
+    run(ids, targets, counted);
+    return summed_loss() / static_cast<double>(std::max<std::int64_t>(1, counted));
+}
+
+std::vector<core::Tensor> Trainer::gradients(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets, double& loss) {
+    const auto rows = static_cast<std::size_t>(options_.batch * options_.context), batches = static_cast<std::size_t>(options_.accumulate);
+    if (ids.size() != batches * rows || targets.size() != ids.size())
+        fail(ErrorKind::bug, "a step of {} batches of {} rows was given {} tokens and {} targets", batches, rows, ids.size(), targets.size());
+    const std::int64_t counted = count_targets(targets);
+    std::vector<core::Tensor> result;
+    loss = 0;
+    for (std::size_t b = 0; b < batches; ++b) {
+        run(std::span(ids).subspan(b * rows, rows), std::span(targets).subspan(b * rows, rows), counted);
+        loss += summed_loss() / static_cast<double>(std::max<std::int64_t>(1, counted));
+        for (std::size_t i = 0; i < trained_.size() && batches > 1; ++i) {
+            const float* const from = plan_->output(i + 1).row_f32(0);
+            float* const to = sums_[i].row_f32(0);
+            optimizers::for_chunks(pool_, parameters_[i].numbers(), [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t k = begin; k < end; ++k) to[k] = b == 0 ? from[k] : to[k] + from[k];
+            });
+        }
+    }
+    for (std::size_t i = 0; i < trained_.size(); ++i) result.push_back(batches > 1 ? sums_[i] : plan_->output(i + 1));
+    return result;
+}
+
+/// The first weight with a number that is not finite, or nothing.
+std::string Trainer::infinite_weight() const {
+    for (std::size_t i = 0; i < trained_.size(); ++i)
+        if (has_not_finite(trained_[i], pool_)) return parameters_[i].name;
+    return {};
+}
+
+void Trainer::check_finite(const Step& result, const std::vector<core::Tensor>& gradients) const {
+    if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return;
+    std::string name = infinite_weight(), where = " has a number";
+    for (std::size_t i = 0; i < gradients.size() && name.empty(); ++i)
+        if (has_not_finite(gradients[i], pool_)) name = parameters_[i].name, where = " has a gradient";
+    const std::string tensor = name.empty() ? "no weight and no gradient is to blame" : core::format("{}{} that is not finite", name, where);
+    fail(ErrorKind::numeric, "{}: step {}: the loss is {} and the norm of the gradients {}; {}; a smaller rate may help", file_.path(), steps_ + 1, result.loss,
+         result.gradient_norm, tensor);
 }
 
 Step Trainer::step(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets, double rate) {
-    run(ids, targets);
-    std::vector<core::Tensor> gradients;
-    for (std::size_t i = 0; i < trained_.size(); ++i) gradients.push_back(plan_->output(i + 1));
-    const Step result{mean_loss(targets), global_norm(gradients, pool_)};
-    if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm))
-        fail(ErrorKind::numeric, "{}: the loss is {} and the gradient's norm {} at step {}; a smaller rate may help", file_.path(), result.loss, result.gradient_norm, steps_ + 1);
+    Step result;
+    const std::vector<core::Tensor> gradients = this->gradients(ids, targets, result.loss);
+    result.gradient_norm = gradient_norm(gradients, pool_);
+    check_finite(result, gradients);
     const double scale = options_.clip > 0 && result.gradient_norm > options_.clip ? options_.clip / result.gradient_norm : 1;
     ++steps_;
     for (std::size_t i = 0; i < trained_.size(); ++i) {
-        AdamWOptions adamw = options_.adamw;
-        // Vectors (norms, biases) are not pulled towards zero.
-        if (trained_[i].shape.rank() < 2 || trained_[i].shape.rows() == 1) adamw.weight_decay = 0;
-        moments_[i].update(trained_[i].row_f32(0), gradients[i].row_f32(0), scale, rate, steps_, adamw, pool_);
+        const double decay = parameters_[i].is_matrix() ? options_.weight_decay : 0;
+        optimizer_->update({parameters_[i], trained_[i].row_f32(0), gradients[i].row_f32(0), scale, rate, decay, steps_, remembered_[i], pool_, options_.isa});
     }
     return result;
+}
+
+std::vector<Piece> Trainer::pieces() {
+    std::vector<Piece> list;
+    for (std::size_t i = 0; i < trained_.size(); ++i) {
+        list.push_back({parameters_[i].name, {trained_[i].data, static_cast<std::size_t>(4 * parameters_[i].numbers())}});
+        for (std::size_t part = 0; part < remembered_[i].count(); ++part)
+            list.push_back({parameters_[i].name + "/" + std::string(remembered_[i].name(part)), remembered_[i].bytes(part)});
+    }
+    return list;
+}
+
+/// Of the weights that are not trained, which a checkpoint does not hold; they are read once.
+std::uint64_t Trainer::frozen_hash() const {
+    if (frozen_hash_) return *frozen_hash_;
+    std::uint64_t hash = 0;
+    for (const files::TensorInfo& info : file_.tensors()) {
+        const core::Tensor tensor = weights_.find(info.name);
+        const auto bytes = tensor ? static_cast<std::size_t>(formats::tensor_bytes(*tensor.format, tensor.shape)) : 0;
+        // By memory, not by name: a graph may hold a weight as a part of a file's tensor or in another shape.
+        const auto within = [&](const core::Tensor& t) { return t.data < tensor.data + bytes && tensor.data < t.data + 4 * t.shape.elements(); };
+        if (std::any_of(trained_.begin(), trained_.end(), within)) continue;
+        hash = core::hash64(std::span(static_cast<const std::byte*>(tensor.data), bytes), core::hash64(info.name, hash));
+    }
+    frozen_hash_ = hash;
+    return hash;
+}
+
+std::uint64_t Trainer::save(const std::string& path, const core::Json& settings) {
+    if (const std::string name = infinite_weight(); !name.empty())
+        fail(ErrorKind::numeric, "{}: step {} left numbers in {} that are not finite; a smaller rate may help", file_.path(), steps_, name);
+    core::Json about;
+    about.set("step", steps_).set("optimizer", optimizer_->name).set("frozen", frozen_hash()).set("settings", settings);
+    return write_checkpoint(path, about, pieces());
+}
+
+void Trainer::restore(const Checkpoint& checkpoint) {
+    const std::string& optimizer = checkpoint.about().at("optimizer").string();
+    if (optimizer != optimizer_->name) fail(ErrorKind::usage, "{}: the checkpoint was made with the optimizer {}, not {}", checkpoint.path(), optimizer, optimizer_->name);
+    if (checkpoint.about().at("frozen").integer() != static_cast<std::int64_t>(frozen_hash()))
+        fail(ErrorKind::usage, "{}: the checkpoint is of another model than {}: the weights that are not trained differ", checkpoint.path(), file_.path());
+    checkpoint.restore(pieces());
+    steps_ = checkpoint.about().at("step").integer();
 }
 
 std::int64_t Trainer::parameters() const {
