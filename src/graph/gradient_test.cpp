@@ -10,28 +10,16 @@
 #include <random>
 
 #include "core/error.h"
-#include "formats/panels.h"
 #include "graph/plan.h"
 #include "ops/registry.h"
 #include "ops/support.h"
+#include "ops/test_inputs.h"
 
 namespace tailor::graph {
 namespace {
 
 using core::Tensor;
 using ops::TensorType;
-
-Tensor random_tensor(const TensorType& type, std::int64_t index_limit, std::mt19937& random) {
-    Tensor tensor = formats::make_tensor(*type.format, type.shape);
-    std::normal_distribution<float> normal;
-    std::uniform_int_distribution<std::int32_t> index(0, static_cast<std::int32_t>(index_limit - 1));
-    std::vector<float> row(static_cast<std::size_t>(type.shape.width()));
-    for (std::int64_t r = 0; r < type.shape.rows(); ++r) {
-        for (float& v : row) v = type.format->weights ? normal(random) : static_cast<float>(index(random));
-        type.format->encode(row.data(), nullptr, tensor.row(r), type.shape.width());
-    }
-    return type.layout == core::Layout::panels ? formats::make_panels(tensor) : tensor;
-}
 
 /// A case made concrete: inputs, weights of the results, and where the rows stand.
 struct Trial {
@@ -43,12 +31,10 @@ struct Trial {
     std::vector<std::int32_t> sequences, positions;
 
     Trial(const ops::Op& tested, const ops::Case& given, std::mt19937& random) : op(tested), c(given), output(tested.shape({given.attributes, given.inputs, {}})) {
-        for (const TensorType& t : c.inputs) inputs.push_back(t ? random_tensor(t, c.index_limit, random) : Tensor{});
-        for (std::size_t i = 1; i < inputs.size(); ++i)  // divisors, norms and the like must not be near zero
-            if (inputs[i] && inputs[i].shape.rank() == 1 && c.inputs[i].format->name == "f32")
-                for (std::int64_t j = 0; j < inputs[i].shape[0]; ++j) inputs[i].row_f32(0)[j] = 1 + std::fabs(inputs[i].row_f32(0)[j]);
+        for (const TensorType& t : c.inputs) inputs.push_back(t ? ops::random_tensor(t, c.index_limit, random) : Tensor{});
+        ops::keep_vectors_positive(c, inputs);
         if (c.confine) c.confine(inputs);
-        weights = random_tensor(ops::f32(output.shape), 1, random);
+        weights = ops::random_tensor(ops::f32(output.shape), 1, random);
         // Two sequences, the second of the first rows, so that an operator that mixes rows must keep them apart.
         const auto rows = static_cast<std::int32_t>(c.inputs[0].shape.rows()), first = rows / 3;
         for (std::int32_t r = 0; r < rows; ++r) sequences.push_back(r < first), positions.push_back(r < first ? r : r - first);

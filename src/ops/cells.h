@@ -5,6 +5,8 @@
 // [rows, gates * width], gate after gate, and recurrent weights R [gates * width, width / heads], block-diagonal over heads. A row
 // needs the output of the row before, so only the rows of R can be shared between threads.
 #pragma once
+#include <cmath>
+
 #include "ops/support.h"
 
 namespace tailor::ops {
@@ -15,6 +17,10 @@ struct CellShape {
 
     CellShape(const core::Shape& x, const core::Shape& weights, std::int64_t gate_count) : gates(gate_count), width(x.width() / gate_count), head(weights.width()) {}
 };
+
+/// The gates of all cells, in the number type of the caller.
+template <class Real>
+Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
 
 /// Checks x and R and gives the type of the output [rows, width].
 TensorType cell_type(const NodeView& node, std::int64_t gates);

@@ -9,9 +9,6 @@
 
 namespace tailor::ops::gru_gradient_kernels {
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 struct Cell {
     static constexpr std::int64_t gates = 3, memories = 0;
 

@@ -51,15 +51,10 @@ static void normalize(const float* x, const float* weight, const float* bias, fl
 
 static void run(const Call& call) noexcept {
     const core::Tensor &x = call.inputs[0], &y = call.output;
-    const core::Tensor *const weight = call.input(1), *const bias = call.input(2);
-    const std::int64_t width = x.shape.width(), rows = x.shape.rows(), chunk = rows_per_chunk(width), group = norm_group(call.attributes, width);
-    const std::int64_t weight_step = weight ? norm_weight_step(*weight, width, group) : 0, bias_step = bias ? norm_weight_step(*bias, width, group) : 0;
+    const std::int64_t width = x.shape.width();
     const auto epsilon = static_cast<float>(call.attributes.real("epsilon"));
-    call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
-        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
-            for (std::int64_t g = 0; g < width / group; ++g)
-                normalize(x.row_f32(r) + g * group, weight ? weight->row_f32(0) + g * weight_step : nullptr, bias ? bias->row_f32(0) + g * bias_step : nullptr,
-                          y.row_f32(r) + g * group, group, epsilon);
+    for_each_norm_group(call, [&](std::int64_t r, std::int64_t begin, std::int64_t group) {
+        normalize(x.row_f32(r) + begin, norm_weights(call.input(1), begin, width), norm_weights(call.input(2), begin, width), y.row_f32(r) + begin, group, epsilon);
     });
 }
 

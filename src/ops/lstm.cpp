@@ -11,9 +11,6 @@ namespace tailor::ops::lstm_kernels {
 
 constexpr std::int64_t gates = 4;
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 /// One unit's step, in the number type of the caller; c is updated, the new h returned.
 template <class Real>
 static Real advance(const Real (&gate)[gates], Real& c) {

@@ -10,9 +10,6 @@
 
 namespace tailor::ops::lstm_gradient_kernels {
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 struct Cell {
     static constexpr std::int64_t gates = 4, memories = 1;
 

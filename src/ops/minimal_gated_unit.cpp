@@ -11,9 +11,6 @@ namespace tailor::ops::minimal_gated_unit_kernels {
 
 constexpr std::int64_t gates = 2;
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 /// One unit's step, in the number type of the caller; the new h is returned.
 template <class Real>
 static Real advance(Real f, Real candidate, Real h) {

@@ -12,9 +12,6 @@ namespace tailor::ops::minimal_gated_unit_gradient_kernels {
 
 constexpr std::int64_t gates = 2;
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 /// Numbers per row that are kept: h, f h, the gate, the candidate, and the gradients of both products.
 constexpr std::int64_t kept = 6;
 

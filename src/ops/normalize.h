@@ -29,6 +29,21 @@ inline std::int64_t norm_weight_step(const core::Tensor& weight, std::int64_t wi
     return weight.shape.elements() == width ? group : 0;
 }
 
+/// The weights of the group that begins at column `begin`; null where there are none.
+inline const float* norm_weights(const core::Tensor* weight, std::int64_t begin, std::int64_t width) {
+    return weight ? weight->row_f32(0) + (weight->shape.elements() == width ? begin : 0) : nullptr;
+}
+
+/// Calls body(row, begin, group) for every group of every row, the first column of which is `begin`; rows are shared between threads.
+template <class Body>
+void for_each_norm_group(const Call& call, const Body& body) {
+    const std::int64_t width = call.output.shape.width(), rows = call.output.shape.rows(), chunk = rows_per_chunk(width), group = norm_group(call.attributes, width);
+    call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
+        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
+            for (std::int64_t begin = 0; begin < width; begin += group) body(r, begin, group);
+    });
+}
+
 /// Cases of one to `inputs` inputs: whole rows, groups that share weights, groups with weights of their own.
 inline std::vector<Case> norm_cases(std::size_t inputs) {
     std::vector<Case> list;

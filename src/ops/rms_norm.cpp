@@ -32,14 +32,9 @@ static void normalize(const float* x, const float* weight, float* y, std::int64_
 
 static void run(const Call& call) noexcept {
     const core::Tensor &x = call.inputs[0], &y = call.output;
-    const core::Tensor* const weight = call.input(1);
-    const std::int64_t width = x.shape.width(), rows = x.shape.rows(), chunk = rows_per_chunk(width);
-    const std::int64_t group = norm_group(call.attributes, width), step = weight ? norm_weight_step(*weight, width, group) : 0;
     const auto epsilon = static_cast<float>(call.attributes.real("epsilon"));
-    call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
-        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
-            for (std::int64_t g = 0; g < width / group; ++g)
-                normalize(x.row_f32(r) + g * group, weight ? weight->row_f32(0) + g * step : nullptr, y.row_f32(r) + g * group, group, epsilon);
+    for_each_norm_group(call, [&](std::int64_t r, std::int64_t begin, std::int64_t group) {
+        normalize(x.row_f32(r) + begin, norm_weights(call.input(1), begin, x.shape.width()), y.row_f32(r) + begin, group, epsilon);
     });
 }
 

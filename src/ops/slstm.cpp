@@ -12,9 +12,6 @@ namespace tailor::ops::slstm_kernels {
 
 constexpr std::int64_t gates = 4;
 
-template <class Real>
-static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
-
 /// One unit's step, in the number type of the caller; c, n and m are updated, the new h returned.
 template <class Real>
 static Real advance(const Real (&gate)[gates], Real& c, Real& n, Real& m) {
