@@ -1,20 +1,21 @@
 // tailor prune: narrower feed-forward parts and layers without attention, written as a model of their own.
 #include <map>
 
+#include "cli/calibration.h"
 #include "cli/common.h"
 #include "compress/cut.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
-#include "core/mapped_file.h"
 #include "files/registry.h"
 
 namespace tailor::cli::prune_command {
 
 struct Settings {
-    std::string model, output, calibration;
+    std::string model, output;
+    Calibration calibration;
     std::vector<std::string> units;
     std::vector<std::int32_t> attention;
-    std::int64_t threads = 0, window = 0, windows = 64;
+    std::int64_t threads = 0;
 };
 
 static void declare(Options& options, Settings& s) {
@@ -22,9 +23,7 @@ static void declare(Options& options, Settings& s) {
     options.add("-o,--output", s.output, "file to write; its extension says the container (.gguf)");
     options.add("--ffn", s.units, "'layer=units' for the units that its feed-forward part keeps, 'all=units' for every layer; may be given again");
     options.add("--drop-attention", s.attention, "layers that lose their attention: 3,5");
-    options.add("--calibration", s.calibration, "text to measure which units are active; without it they are judged by their weights");
-    options.add("-c,--context", s.window, "tokens in a window of calibration text; 0: 512, or the model's context if smaller");
-    options.add("--windows", s.windows, "most windows of calibration text; 0: all");
+    declare(options, s.calibration, "text to measure which units are active; without it they are judged by their weights");
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
 
@@ -48,14 +47,6 @@ static std::map<std::int64_t, std::int64_t> units_by_layer(const files::File& fi
         else for (std::int64_t i = 0; i < layers_of(file); ++i) units[i] = count;
     }
     return units;
-}
-
-static compress::Importance calibrate(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool) {
-    const std::int64_t window = window_length(*model, s.window);
-    const run::Windows windows = text_windows(*model, core::read_text_file(s.calibration), s.calibration, window, s.windows);
-    run::Session session(model, pool, {.context = window, .batch = window});
-    ProgressLine line("calibration windows");
-    return compress::Importance::measure(session, windows, line.callback());
 }
 
 static std::vector<compress::LayerCut> cuts_of(const files::File& file, const Settings& s, const compress::Importance* importance) {
@@ -82,13 +73,12 @@ static void run(Options& options) {
     options.parse();
     if (s.output.empty()) core::fail(core::ErrorKind::usage, "say where to write the pruned model: -o FILE.gguf");
     if (s.units.empty() && s.attention.empty()) core::fail(core::ErrorKind::usage, "say what to cut: --ffn LAYER=UNITS or --drop-attention LAYER");
-    if (s.window < 0 || s.windows < 0) core::fail(core::ErrorKind::usage, "-c and --windows must not be negative");
+    check(s.calibration);
     files::kind_for(s.output);
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
-    compress::Importance importance;
-    if (!s.calibration.empty()) importance = calibrate(model, s, pool);
-    const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, s.calibration.empty() ? nullptr : &importance));
+    const compress::Importance importance = measure_importance(model, s.calibration, pool);
+    const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, s.calibration.text.empty() ? nullptr : &importance));
     ProgressLine line("values written");
     const std::uint64_t bytes = compress::write_quantized(
         *pruned, [](const files::TensorInfo& t) -> const formats::Format& { return *t.format; }, nullptr, s.output, pool, line.callback());

@@ -3,20 +3,21 @@
 #include <cmath>
 #include <map>
 
+#include "cli/calibration.h"
 #include "cli/common.h"
 #include "cli/rules.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
-#include "core/mapped_file.h"
 #include "files/registry.h"
 #include "formats/registry.h"
 
 namespace tailor::cli::quantize_command {
 
 struct Settings {
-    std::string model, output, format, calibration;
+    std::string model, output, format;
+    Calibration calibration;
     std::vector<std::string> rules;
-    std::int64_t threads = 0, window = 0, windows = 64;
+    std::int64_t threads = 0;
 };
 
 static void declare(Options& options, Settings& s) {
@@ -24,9 +25,7 @@ static void declare(Options& options, Settings& s) {
     options.add("format,--format", s.format, "number format of weight matrices: q4_k, q8_0, f16 ...");
     options.add("-o,--output", s.output, "file to write; its extension says the container (.gguf)");
     options.add("-r,--rule", s.rules, "'expression=format' for matrices whose name matches; may be given again, the first match wins");
-    options.add("--calibration", s.calibration, "text to measure how much each input of each matrix matters");
-    options.add("-c,--context", s.window, "tokens in a window of calibration text; 0: 512, or the model's context if smaller");
-    options.add("--windows", s.windows, "most windows of calibration text; 0: all");
+    declare(options, s.calibration, "text to measure how much each input of each matrix matters");
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
 
@@ -116,14 +115,6 @@ static core::Json report_json(const Settings& s, const Rows& rows, const Row& to
     return j.set("fallbacks", std::move(fallbacks)).set("tensors", std::move(tensors));
 }
 
-static compress::Importance calibrate(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool) {
-    const std::int64_t window = window_length(*model, s.window);
-    const run::Windows windows = text_windows(*model, core::read_text_file(s.calibration), s.calibration, window, s.windows);
-    run::Session session(model, pool, {.context = window, .batch = window});
-    ProgressLine line("calibration windows");
-    return compress::Importance::measure(session, windows, line.callback());
-}
-
 static void note_fallbacks(const Choices& choices) {
     std::map<std::pair<const formats::Format*, const formats::Format*>, std::vector<std::string>> groups;
     for (const Fallback& f : choices.fallbacks) groups[{f.wanted, f.used}].push_back(f.tensor);
@@ -137,7 +128,7 @@ static void check(Settings& s) {
     if (s.format.empty() && formats::find(core::lower(s.model))) std::swap(s.format, s.model);
     if (s.output.empty()) core::fail(core::ErrorKind::usage, "say where to write the copy: -o FILE.gguf");
     if (s.format.empty() && s.rules.empty()) core::fail(core::ErrorKind::usage, "say the number format, such as q4_k, or a --rule");
-    if (s.window < 0 || s.windows < 0) core::fail(core::ErrorKind::usage, "-c and --windows must not be negative");
+    check(s.calibration);
     if (!s.format.empty()) formats::get(s.format);
     files::kind_for(s.output);
 }
@@ -150,13 +141,13 @@ static void run(Options& options) {
     const auto start = std::chrono::steady_clock::now();
     core::Pool pool(checked_threads(s.threads));
     // Calibration needs a model that runs; conversion alone only a file.
-    std::shared_ptr<run::LanguageModel> model = s.calibration.empty() ? nullptr : open_model(s.model);
+    std::shared_ptr<run::LanguageModel> model = s.calibration.text.empty() ? nullptr : open_model(s.model);
     const std::unique_ptr<files::File> opened = model ? nullptr : open_file(s.model);
     const files::File& file = model ? model->file() : *opened;
     const Choices choices = decide(file, s);
     note_fallbacks(choices);
     compress::Importance importance;
-    if (model) importance = calibrate(model, s, pool);
+    if (model) importance = measure_importance(model, s.calibration, pool);
     Rows rows;
     Row total;
     core::Json tensors{core::Json::Array{}};
