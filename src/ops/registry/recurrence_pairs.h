@@ -3,7 +3,7 @@
 // A word holds two neighbours along the direction of summation: two keys of a row of q, two rows of k or v, two keys of the state. The
 // instruction VDPBF16PS adds both products of a word to an f32 sum. The state itself stays in f32; what the products read of it is
 // rounded anew when a chunk has updated it. Decays, the products of pairs of rows and the triangular system stay in f32. Recurrences with
-// z apart from v (RWKV-7) have no such form: their memory feeds back on itself, and a trial was off by up to 2.6 % of the largest result.
+// z apart from v (RWKV-7) have no such form: a trial was off by up to 2.6 % of the largest result, for a reason that was not found.
 //
 // Included by recurrence.cpp inside each instruction-set level's namespace under that level's target, after its buffers; hence no include
 // guard and no includes. Compiled at every level, run where the processor has the instruction.
