@@ -45,7 +45,7 @@ void Trainer::build() {
     const std::int64_t rows = options_.batch * options_.context;
     const models::Model& family = models::family_of(file_);
     if (family.encodes) fail(ErrorKind::unsupported, "{}: {} is an encoder; only models that predict the next token can be trained", file_.path(), family.name);
-    const graph::Graph built = graph::optimize(models::build(family, weights_, rows, rows, options_.context));
+    const graph::Graph built = graph::optimize(options_.objective->prepare(models::build(family, weights_, rows, rows, options_.context)));
     // The same nodes without their outputs: what a step gives are the losses and the gradients.
     graph::Graph step;
     std::vector<graph::Value> places;
@@ -56,8 +56,9 @@ void Trainer::build() {
     }
     const graph::Value logits = places[static_cast<std::size_t>(built.outputs()[0])], targets = step.input("targets", ops::i32({rows}));
     vocabulary_ = step.node(logits).type.shape.width();
-    const graph::Value losses = step.add("cross_entropy", {logits, targets}, {}, "loss");
-    const std::vector<graph::Value> trained = graph::trainable(step, losses);
+    const graph::Value losses = options_.objective->loss(step, {logits, targets, rows, options_.context});
+    std::vector<graph::Value> trained = graph::trainable(step, losses);
+    std::erase_if(trained, [&](graph::Value v) { return !options_.objective->trains(step.node(v).name); });
     if (trained.empty()) fail(ErrorKind::unsupported, "{}: no weight can be trained: formats of blocks stay as they are", file_.path());
     seed_ = formats::make_tensor(formats::get("f32"), {rows, 1});
     step.output(losses);
@@ -226,6 +227,12 @@ void Trainer::restore(const Checkpoint& checkpoint) {
         fail(ErrorKind::usage, "{}: the checkpoint is of another model than {}: the weights that are not trained differ", checkpoint.path(), file_.path());
     checkpoint.restore(pieces());
     steps_ = checkpoint.about().at("step").integer();
+}
+
+core::Tensor Trainer::weight(std::string_view name) const {
+    for (std::size_t i = 0; i < trained_.size(); ++i)
+        if (parameters_[i].name == name) return trained_[i];
+    return {};
 }
 
 std::int64_t Trainer::parameters() const {

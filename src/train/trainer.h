@@ -15,6 +15,7 @@
 #include "graph/plan.h"
 #include "models/registry.h"
 #include "train/checkpoint.h"
+#include "train/objective.h"
 #include "train/optimizers/registry.h"
 
 namespace tailor::train {
@@ -26,6 +27,7 @@ struct TrainerOptions {
     double clip = 1;              ///< gradients together are scaled down to this norm (Pascanu et al., 2013); 0: never
     double weight_decay = 0.1;    ///< of matrices; norms and biases are not pulled towards zero
     std::string optimizer = "adamw";
+    std::shared_ptr<Objective> objective;  ///< none: the next token, with every weight that can be trained
     cpu::Isa isa = cpu::active_isa();
 };
 
@@ -61,6 +63,8 @@ class Trainer {
     /// The caller's part of what save() wrote.
     static const core::Json& settings(const Checkpoint& checkpoint) { return checkpoint.about().at("settings"); }
 
+    /// The trained weight or adapter of this name; an empty tensor if there is none.
+    core::Tensor weight(std::string_view name) const;
     /// Numbers that are trained.
     std::int64_t parameters() const;
     /// Bytes of activations and gradients while a step runs.
