@@ -31,8 +31,9 @@ Trainer::Trainer(const files::File& file, core::Pool& pool, TrainerOptions optio
     if (options.batch < 1 || options.context < 1 || options.accumulate < 1)
         fail(ErrorKind::usage, "{} batches of {} sequences of {} tokens cannot be trained on", options.accumulate, options.batch, options.context);
     optimizer_ = &optimizers::get(options.optimizer);
+    if (!options_.objective) options_.objective = std::make_shared<Objective>();
     for (const files::TensorInfo& info : file.tensors())
-        if (info.format && info.format->weights && info.format->values_per_block == 1) weights_.replace(info.name, in_f32(weights_.find(info.name)));
+        if (options_.objective->trains(info.name) && info.format && info.format->weights && info.format->values_per_block == 1) weights_.replace(info.name, in_f32(weights_.find(info.name)));
     const auto rows = static_cast<std::int32_t>(options.batch * options.context);
     for (std::int32_t r = 0; r < rows; ++r) {
         wanted_.push_back(r);
