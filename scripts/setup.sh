@@ -10,8 +10,10 @@ packages=(
     libfmt-dev nlohmann-json3-dev libcli11-dev                  # text, json, command line
     libpcre2-dev libutf8proc-dev                                # pre-tokenizers and Unicode
     libsqlite3-dev libxxhash-dev                                # the store of measurements
+    libtomlplusplus-dev libsentencepiece-dev                    # recipes of trainings, and the vocabularies they train
     libedit-dev                                                 # line editing of tailor chat (BSD licence, unlike readline)
     coinor-libcbc-dev zlib1g-dev libbz2-dev                     # allocation as an integer program; what CBC links
+    libopenmpi-dev openmpi-bin                                  # training in several processes
     libgtest-dev librapidcheck-dev                              # tests
     clang clang-14 libclang-rt-14-dev                           # the second compiler, and libFuzzer
 )

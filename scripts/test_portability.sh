@@ -72,7 +72,7 @@ CONFIGURATION
     APT_CONFIG=$apt/apt.conf apt-get update
     APT_CONFIG=$apt/apt.conf apt-get install -y --no-install-recommends --download-only \
         libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libxxhash-dev libedit-dev \
-        coinor-libcbc-dev zlib1g-dev libbz2-dev libgtest-dev librapidcheck-dev
+        coinor-libcbc-dev zlib1g-dev libbz2-dev libopenmpi-dev libgtest-dev librapidcheck-dev
     local package link
     for package in "$apt"/archives/*.deb; do
         dpkg-deb -x "$package" "$root"

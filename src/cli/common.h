@@ -16,7 +16,7 @@ namespace tailor::cli {
 /// Options of every command that runs a model; add() declares them, and a model may be given as the first argument, by
 /// -m, or not at all: then the embedded default model is used.
 struct ModelOptions {
-    std::string model;
+    std::string model, adapter;
     std::int64_t threads = 0;   ///< 0: one per core
     std::int64_t context = 0;   ///< 0: the model's own
     std::int64_t batch = 512;
@@ -32,8 +32,8 @@ struct ModelOptions {
 /// How to choose the next token and when to stop: what `run` and `chat` share.
 void add_generation_options(Options& options, run::GenerateOptions& generate);
 
-/// Opens a path, or the embedded default for an empty one (or "default").
-std::shared_ptr<run::LanguageModel> open_model(const std::string& path);
+/// Opens a path, or the embedded default for an empty one (or "default"), with the adapter of another path beside it if one is given.
+std::shared_ptr<run::LanguageModel> open_model(const std::string& path, const std::string& adapter = {});
 /// The embedded default model as a file.
 std::unique_ptr<files::File> embedded_model();
 /// The same choice as a file alone: also for models that this build cannot run.

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "cli/common.h"
+#include "cli/merge.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
 #include "files/hugging_face/folder.h"
@@ -16,13 +17,14 @@
 namespace tailor::cli::convert_command {
 
 struct Settings {
-    std::string model, output, format;
+    std::string model, output, format, adapter;
     std::int64_t threads = 0;
 };
 
 static void declare(Options& options, Settings& s) {
     options.add("model,-m,--model", s.model, "model file or Hugging Face folder");
     options.add("output,-o,--output", s.output, "file.gguf, file.safetensors, or a new folder for config.json and model.safetensors");
+    options.add("--adapter", s.adapter, "adapter to merge into the weights: a GGUF file, or a folder of PEFT's");
     options.add("--format", s.format, "number format of weight matrices; without it they stay as they are");
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
@@ -77,6 +79,7 @@ static files::Metadata vocabulary_of(const files::File& file) {
 
 static std::uint64_t write_file(const files::File& file, const Settings& s, const formats::Format* wanted, const run::Progress& progress) {
     core::Pool pool(checked_threads(s.threads));
+    if (!s.adapter.empty()) return write_merged(file, files::read_adapter(s.adapter, file), s.output, wanted, pool, progress);
     const files::FileKind& kind = files::kind_for(s.output);
     const WithKeys complete(file, vocabulary_of(file));
     return compress::write_quantized(
@@ -98,6 +101,7 @@ static void run(Options& options) {
     const Target target = target_of(s.output);
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<files::File> file = open_file(s.model);
+    if (!s.adapter.empty() && target == Target::folder) core::fail(core::ErrorKind::usage, "--adapter merges into a file; convert that into the folder {}", s.output);
     ProgressLine line("values converted");
     const std::uint64_t bytes = target == Target::file ? write_file(*file, s, wanted, line.callback()) : write_folder(*file, s, wanted, line.callback());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -118,6 +122,7 @@ extern const Command convert = {
     .examples = "tailor convert Qwen2.5-0.5B qwen.gguf\n"
                 "tailor convert Qwen2.5-0.5B qwen-q8_0.gguf --format q8_0\n"
                 "tailor convert model.gguf folder\n"
+                "tailor convert model.gguf merged.gguf --adapter adapter.gguf --format q8_0\n"
                 "tailor convert model-q4_k.gguf folder --format bf16",
     .run = &convert_command::run,
     .place = 55,

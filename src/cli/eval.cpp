@@ -7,7 +7,7 @@
 namespace tailor::cli::eval_command {
 
 struct Settings {
-    std::string model, file, reference, logits, kv_format = "f32";
+    std::string model, adapter, file, reference, logits, kv_format = "f32";
     std::vector<std::int32_t> token_ids;
     std::int64_t threads = 0, window = 0, windows = 0;
     bool exact = false, fast = false;
@@ -16,6 +16,7 @@ struct Settings {
 
 static void declare(Options& options, Settings& s) {
     options.add("model,-m,--model", s.model, "model file (GGUF); without one, the small English model built in");
+    options.add("--adapter", s.adapter, "adapter to compute with beside the weights: a GGUF file, or a folder of PEFT's");
     options.add("-f,--file", s.file, "text to evaluate on; '-' or nothing: standard input");
     options.add("--reference", s.reference, "also measure the divergence from this model; 'default': the one built in");
     options.add("-c,--context", s.window, "tokens in a window, the second half of which is scored; 0: 512, or the model's context if smaller");
@@ -127,7 +128,7 @@ static void run(Options& options) {
     if (!s.logits.empty() && !s.reference.empty())
         core::fail(core::ErrorKind::usage, "--logits-out evaluates one model: leave --reference out");
     core::Pool pool(checked_threads(s.threads));
-    const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
+    const std::shared_ptr<run::LanguageModel> model = open_model(s.model, s.adapter);
     if (!s.logits.empty()) write_logits(model, s, pool, options.json());
     else evaluate_text(model, s, pool, options.json());
 }
@@ -141,6 +142,7 @@ extern const Command eval = {
     .examples = "tailor eval model.gguf -f text.txt\n"
                 "tailor eval small.gguf -f text.txt --reference model.gguf\n"
                 "tailor eval model.gguf -f text.txt -c 2048 --windows 20 --json\n"
+                "tailor eval model.gguf --adapter adapter.gguf -f text.txt\n"
                 "tailor eval model.gguf --token-ids 1,2,3 --logits-out logits.f32\n"
                 "tailor eval model.gguf -f text.txt -c 2048 --kv-budget 512 --kv-policy window\n"
                 "tailor eval built-in-q4_k.gguf --reference default < text.txt",

@@ -5,7 +5,9 @@
 #include "cli/common.h"
 #include "compress/cut.h"
 #include "compress/quantize_file.h"
+#include "compress/unit_scores.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/registry.h"
 
 namespace tailor::cli::prune_command {
@@ -13,6 +15,7 @@ namespace tailor::cli::prune_command {
 struct Settings {
     std::string model, output;
     Calibration calibration;
+    std::string criterion = "activation";
     std::vector<std::string> units;
     std::vector<std::int32_t> attention;
     std::int64_t threads = 0;
@@ -24,6 +27,7 @@ static void declare(Options& options, Settings& s) {
     options.add("--ffn", s.units, "'layer=units' for the units that its feed-forward part keeps, 'all=units' for every layer; may be given again");
     options.add("--drop-attention", s.attention, "layers that lose their attention: 3,5");
     declare(options, s.calibration, "text to measure which units are active; without it they are judged by their weights");
+    options.add("--criterion", s.criterion, "how units are judged on that text: 'activation', by their size, or 'fisher', by what the loss feels (unquantized models; takes gradients)");
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
 
@@ -49,11 +53,30 @@ static std::map<std::int64_t, std::int64_t> units_by_layer(const files::File& fi
     return units;
 }
 
-static std::vector<compress::LayerCut> cuts_of(const files::File& file, const Settings& s, const compress::Importance* importance) {
+/// Scores by layer, and how large activations are: whichever the settings ask for.
+struct Judgement {
+    compress::Importance importance;
+    std::map<std::int64_t, std::vector<double>> fisher;
+};
+
+static Judgement judge(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool) {
+    if (s.criterion == "activation") return {measure_importance(model, s.calibration, pool), {}};
+    const std::int64_t window = window_length(*model, s.calibration.window);
+    ProgressLine line("calibration windows");
+    return {{}, compress::fisher_of_units(model->file(), pool, text_windows(*model, core::read_text_file(s.calibration.text), s.calibration.text, window, s.calibration.windows), line.callback())};
+}
+
+static std::vector<std::int64_t> units_of(const files::File& file, std::int64_t layer, std::int64_t count, const Settings& s, const Judgement& judgement) {
+    if (s.criterion == "activation") return compress::strongest_units(file, layer, count, s.calibration.text.empty() ? nullptr : &judgement.importance);
+    if (const auto found = judgement.fisher.find(layer); found != judgement.fisher.end()) return compress::highest_units(found->second, count);
+    core::fail(core::ErrorKind::unsupported, "{}: layer {} has no ffn_down.weight with a gradient; judge it by --criterion activation", file.path(), layer);
+}
+
+static std::vector<compress::LayerCut> cuts_of(const files::File& file, const Settings& s, const Judgement& judgement) {
     std::map<std::int64_t, compress::LayerCut> cuts;
     for (const auto& [layer, count] : units_by_layer(file, s.units)) {
         cuts[layer].layer = layer;
-        cuts[layer].kept_units = compress::strongest_units(file, layer, count, importance);
+        cuts[layer].kept_units = units_of(file, layer, count, s, judgement);
     }
     for (const std::int32_t layer : s.attention) cuts[layer].layer = layer, cuts[layer].keeps_attention = false;
     std::vector<compress::LayerCut> list;
@@ -74,11 +97,12 @@ static void run(Options& options) {
     if (s.output.empty()) core::fail(core::ErrorKind::usage, "say where to write the pruned model: -o FILE.gguf");
     if (s.units.empty() && s.attention.empty()) core::fail(core::ErrorKind::usage, "say what to cut: --ffn LAYER=UNITS or --drop-attention LAYER");
     check(s.calibration);
+    if (s.criterion != "activation" && s.criterion != "fisher") core::fail(core::ErrorKind::usage, "--criterion {}: there are activation and fisher", s.criterion);
+    if (s.criterion == "fisher" && s.calibration.text.empty()) core::fail(core::ErrorKind::usage, "--criterion fisher needs a text: --calibration FILE");
     files::kind_for(s.output);
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
-    const compress::Importance importance = measure_importance(model, s.calibration, pool);
-    const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, s.calibration.text.empty() ? nullptr : &importance));
+    const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, judge(model, s, pool)));
     ProgressLine line("values written");
     const std::uint64_t bytes = compress::write_quantized(
         *pruned, [](const files::TensorInfo& t) -> const formats::Format& { return *t.format; }, nullptr, s.output, pool, line.callback());

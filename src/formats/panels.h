@@ -48,11 +48,15 @@ struct BlockIntegers {
 struct IntegerForm {
     int bits = 4;    ///< of a code: 2, 3, 4, 5, 6 or 8
     int zero = 0;    ///< the code that stands for 0; with minima it is 0
+    int levels = 0;  ///< codes in use, as many below `zero` as above; 0: all that the bits allow
     int group = 32;  ///< values that share a scale: 16 (of a ScaleKind with groups), 32, or a multiple of 32
     ScaleKind scales = ScaleKind::half;
     bool minima = false;
     const std::int8_t* table = nullptr;  ///< of 16 numbers, for 4-bit codes; zero is not used then
     void (*split)(const std::byte* block, BlockIntegers& out) noexcept = nullptr;
+    /// Writes the codes of a block whose scales stay as they are: what rounding to given scales needs (given_scales.h). Null: none.
+    void (*join)(const std::uint8_t* codes, std::byte* block) noexcept = nullptr;
+    int scale_at = -1, minimum_at = -1;  ///< bytes into a block at which the f16 scale and minimum stand; -1: there is none
 };
 
 /// True if weights of this format can be put in panels.

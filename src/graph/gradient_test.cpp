@@ -238,6 +238,7 @@ TEST_P(GradientConformance, AgreesWithDifferences) {
         return;
     }
     EXPECT_TRUE(op.not_differentiable.empty()) << op.name << " has a gradient and a reason to have none";
+    if (!op.surrogate.empty()) return;  // differences of a staircase say nothing
     std::mt19937 random(11);
     for (const ops::Case& c : op.cases())
         if (!op.states || c.past == 0 || c.kv_format == "f32") check_case(op, c, random);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "graph/graph.h"
+
 namespace tailor::graph {
 
 /// A buffer needed from step `first` to step `last`, both included.
@@ -21,5 +23,23 @@ struct ArenaLayout {
 };
 
 ArenaLayout lay_out(const std::vector<Lifetime>& lifetimes);
+
+/// What a graph wants memory for while its operators run in order, one step each.
+struct Buffers {
+    std::vector<Lifetime> lifetimes;
+    std::vector<int> of_value;    ///< index into lifetimes; -1 for inputs and constants. Values that are written over each other share one
+    std::vector<int> of_scratch;  ///< likewise, of the memory that a node wants while it runs; -1: none
+    std::vector<int> step_of;     ///< of each node; -1 for inputs and constants
+};
+
+/// A node writes over its first input where its operator can and nothing reads that later.
+Buffers buffers_of(const Graph& graph);
+
+/// The step at which most bytes are wanted, and how many.
+struct Peak {
+    std::int64_t bytes = 0;
+    int step = 0;
+};
+Peak peak_of(const std::vector<Lifetime>& lifetimes);
 
 }  // namespace tailor::graph

@@ -1,6 +1,7 @@
 // The passes, each one sentence of intent and a rewrite; see passes.h.
 #include "graph/passes.h"
 
+#include "formats/panels.h"
 #include "ops/registry.h"
 
 namespace tailor::graph {
@@ -13,6 +14,23 @@ static std::vector<int> count_readers(const Graph& graph) {
             if (v != absent) ++readers[static_cast<std::size_t>(v)];
     for (const Value v : graph.outputs()) ++readers[static_cast<std::size_t>(v)];
     return readers;
+}
+
+std::vector<std::string> weights_for_panels(const Graph& graph) {
+    std::vector<int> wanted(graph.nodes().size()), refused(wanted);
+    for (const Node& node : graph.nodes())
+        for (std::size_t i = 0; node.op && i < node.inputs.size(); ++i) {
+            if (node.inputs[i] == absent) continue;
+            const auto value = static_cast<std::size_t>(node.inputs[i]);
+            wanted[value] += node.op->weight_input == static_cast<int>(i);
+            refused[value] += !(node.op->panel_inputs >> i & 1);
+        }
+    std::vector<std::string> names;
+    for (std::size_t v = 0; v < wanted.size(); ++v) {
+        const Node& node = graph.nodes()[v];
+        if (node.is_constant() && wanted[v] && !refused[v] && formats::has_panels(*node.type.format)) names.push_back(node.name);
+    }
+    return names;
 }
 
 Graph remove_dead(const Graph& graph) {

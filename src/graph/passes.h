@@ -1,5 +1,6 @@
 // Passes: functions Graph -> Graph that make a graph cheaper to run without changing what it computes.
 #pragma once
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace tailor::graph {
 Graph fuse_gate(const Graph& graph);
 /// Drops nodes that no output depends on.
 Graph remove_dead(const Graph& graph);
+
+/// Names of the constants that are best put in panels (formats/panels.h): only operators read them that take panels, at least one of
+/// which wants them so.
+std::vector<std::string> weights_for_panels(const Graph& graph);
 
 /// The passes every plan applies, in order.
 Graph optimize(const Graph& graph);

@@ -47,6 +47,7 @@ void Plan::choose_kernel(Step& step) {
         const ops::Run run = kernel.run.at(options_.isa);
         std::string reason;
         if (!run) reason = core::format("needs more than {}", cpu::name(options_.isa));
+        else if (kernel.unit == ops::Unit::vector_bf16 && !options_.bf16) reason = "multiplies in bf16, which was not asked for";
         else if (kernel.error > options_.most_error) reason = core::format("adds an error of {}, at most {} was asked for", kernel.error, options_.most_error);
         else if (kernel.declines) reason = kernel.declines({node.attributes, types, node.type});
         if (reason.empty()) {
@@ -57,51 +58,14 @@ void Plan::choose_kernel(Step& step) {
     }
 }
 
-// A node may write over its first input when it is the last reader; such chains share one buffer.
 void Plan::place_values() {
-    const std::size_t count = graph_.nodes().size();
-    std::vector<int> last_use(count, -1), step_of(count, -1);
-    for (std::size_t s = 0; s < steps_.size(); ++s) {
-        step_of[static_cast<std::size_t>(steps_[s].value)] = static_cast<int>(s);
-        for (const Value v : graph_.node(steps_[s].value).inputs)
-            if (v != absent) last_use[static_cast<std::size_t>(v)] = static_cast<int>(s);
-    }
-    for (const Value v : graph_.outputs()) last_use[static_cast<std::size_t>(v)] = static_cast<int>(steps_.size());
-    std::vector<int> buffer(count, -1);
-    std::vector<Lifetime> lifetimes;
-    for (const Step& step : steps_) {
-        const auto value = static_cast<std::size_t>(step.value);
-        const Node& node = graph_.node(step.value);
-        const int now = step_of[value], end = std::max(now, last_use[value]);
-        const Value first = node.inputs.empty() ? absent : node.inputs[0];
-        const bool may_share = node.op->in_place && first != absent && graph_.node(first).op && last_use[static_cast<std::size_t>(first)] == now &&
-                               graph_.node(first).type.shape == node.type.shape && graph_.node(first).type.format == node.type.format;
-        bool read_twice = false;
-        for (std::size_t i = 1; i < node.inputs.size(); ++i) read_twice |= node.inputs[i] == first;
-        if (may_share && !read_twice) {
-            buffer[value] = buffer[static_cast<std::size_t>(first)];
-            lifetimes[static_cast<std::size_t>(buffer[value])].last = end;
-        } else {
-            buffer[value] = static_cast<int>(lifetimes.size());
-            // 64 bytes of slack let vector kernels read past the end of a row.
-            lifetimes.push_back({formats::tensor_bytes(*node.type.format, node.type.shape) + 64, now, end});
-        }
-    }
-    std::vector<int> scratch(steps_.size(), -1);
-    for (std::size_t s = 0; s < steps_.size(); ++s) {
-        const Node& node = graph_.node(steps_[s].value);
-        if (!node.op->scratch_bytes) continue;
-        const std::vector<ops::TensorType> types = graph_.input_types(node);
-        scratch[s] = static_cast<int>(lifetimes.size());
-        lifetimes.push_back({node.op->scratch_bytes({node.attributes, types, node.type}), static_cast<int>(s), static_cast<int>(s)});
-    }
-    const ArenaLayout layout = lay_out(lifetimes);
+    const Buffers buffers = buffers_of(graph_);
+    const ArenaLayout layout = lay_out(buffers.lifetimes);
     arena_bytes_ = layout.bytes;
-    offsets_.assign(count, -1);
-    for (std::size_t i = 0; i < count; ++i)
-        if (buffer[i] >= 0) offsets_[i] = layout.offsets[static_cast<std::size_t>(buffer[i])];
-    for (std::size_t s = 0; s < steps_.size(); ++s)
-        if (scratch[s] >= 0) steps_[s].scratch_offset = layout.offsets[static_cast<std::size_t>(scratch[s])];
+    const auto offset = [&](int buffer) { return buffer < 0 ? -1 : layout.offsets[static_cast<std::size_t>(buffer)]; };
+    offsets_.clear();
+    for (const int buffer : buffers.of_value) offsets_.push_back(offset(buffer));
+    for (Step& step : steps_) step.scratch_offset = offset(buffers.of_scratch[static_cast<std::size_t>(step.value)]);
 }
 
 core::Tensor Plan::tensor_of(Value value) const {
@@ -226,7 +190,8 @@ std::vector<Plan::NodeTime> Plan::node_times() const {
         const Node& node = graph_.node(step.value);
         const int weight = node.op->weight_input;
         const bool reads_weight = weight >= 0 && graph_.node(node.inputs[static_cast<std::size_t>(weight)]).is_constant();
-        times.push_back({node.name, std::string(node.op->name), reads_weight, step.nanoseconds});
+        times.push_back({node.name, std::string(node.op->name), reads_weight, step.nanoseconds, std::string(step.kernel ? step.kernel->name : "reference"),
+                         step.kernel ? step.kernel->unit : ops::Unit::vector_f32, cost_of(step)});
     }
     return times;
 }

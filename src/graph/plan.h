@@ -20,6 +20,7 @@ struct PlanOptions {
     bool use_reference = false;     ///< every node by its double-precision definition
     ops::StateOptions state;        ///< context of the states
     double most_error = 1;          ///< kernels that add more than this by design decline (ops::Kernel::error)
+    bool bf16 = false;              ///< kernels that round both factors to bf16 (ops::Unit::vector_bf16) may run, as training can bear
 };
 
 /// A kernel that differs from its reference, as found by run_checked().
@@ -68,6 +69,9 @@ class Plan {
         std::string name, op;
         bool reads_weight = false;  ///< a product with a constant
         double nanoseconds = 0;     ///< summed over run_timed() calls
+        std::string kernel;
+        ops::Unit unit = ops::Unit::vector_f32;  ///< of the kernel
+        ops::Cost cost = {};                     ///< of one run
     };
     std::vector<NodeTime> node_times() const;
     void clear_times();

@@ -107,6 +107,17 @@ TEST(Plan, ExplainsItsChoices) {
     for (const core::Json& row : rows.items()) EXPECT_NE("reference", row.at("kernel").string()) << row.at("node").string();
 }
 
+TEST(Plan, RoundsToBf16OnlyWhenAsked) {
+    if (cpu::highest_isa() < cpu::Isa::avx512 || !cpu::has_avx512_bf16()) GTEST_SKIP() << "this processor does not multiply bf16";
+    Runner exact(feed_forward(40), 40, {.isa = cpu::Isa::avx512}), rounded(feed_forward(40), 40, {.isa = cpu::Isa::avx512, .bf16 = true});
+    EXPECT_NE(std::string::npos, exact.plan.explain().find("pairs: multiplies in bf16, which was not asked for"));
+    const std::vector<float> a = exact.run(), b = rounded.run();
+    float largest = 0, worst = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::fabs(a[i])), worst = std::max(worst, std::fabs(a[i] - b[i]));
+    EXPECT_LT(worst, 1e-2f * largest);
+    EXPECT_GT(worst, 1e-5f * largest) << "nothing was rounded";
+}
+
 TEST(Plan, RefusesALevelThatTheProcessorLacks) {
     const cpu::Isa highest = cpu::highest_isa();
     if (highest == cpu::Isa::amx) GTEST_SKIP() << "this processor has every level";

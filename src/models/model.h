@@ -7,11 +7,13 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "files/adapter.h"
 #include "files/file.h"
 #include "graph/graph.h"
 
@@ -24,17 +26,36 @@ class Weights {
   public:
     /// All tensors of `file`, which must outlive them; they are read when first asked for.
     explicit Weights(const files::File& file);
-    /// An empty tensor when there is none of this name.
+    /// An empty tensor when there is none of this name, and none that make_missing()'s maker gives for a rank of 0.
     core::Tensor find(std::string_view name) const;
     /// Puts another tensor in the place of one of the same shape.
     void replace(std::string_view name, core::Tensor tensor);
     /// Drops a tensor that was read, and the pages of the file behind it; the next find() reads it again.
     void forget(std::string_view name) const;
+    /// Has build() add this adapter to every graph of these weights (models/adapter.h); find() then knows its matrices by name.
+    void adapt(std::shared_ptr<const files::Adapter> adapter) { adapter_ = std::move(adapter); }
+    const std::shared_ptr<const files::Adapter>& adapter() const { return adapter_; }
     const files::File& file() const { return *file_; }
+
+    /// Answers for weights that the file lacks: their name, the shape that the family wants (of rank 0 where that is the weight's to say) and
+    /// whether the family can do without. An empty tensor: there is none.
+    using Maker = std::function<core::Tensor(const std::string& name, const core::Shape& shape, bool optional)>;
+    /// Asks `make` for what is missing from now on.
+    void make_missing(Maker make) { make_ = std::move(make); }
+    /// Collects the metadata keys that families read from now on in `keys`; null: no longer.
+    void note_keys(std::set<std::string>* keys) { noted_ = keys; }
+    void note_key(const std::string& key) const {
+        if (noted_) noted_->insert(key);
+    }
+    /// As find(); if there is none, what make_missing() was given makes.
+    core::Tensor find_or_make(const std::string& name, const core::Shape& shape, bool optional) const;
 
   private:
     const files::File* file_;
+    Maker make_;
+    std::set<std::string>* noted_ = nullptr;
     mutable std::map<std::string, core::Tensor, std::less<>> tensors_;
+    std::shared_ptr<const files::Adapter> adapter_;
 };
 
 /// What a family builds with. `rows` tokens go in; logits for `wanted_rows` of them come out.
@@ -88,7 +109,8 @@ class Builder {
     void require_all_used() const;
 
   private:
-    std::string key(std::string_view name) const { return architecture_ + "." + std::string(name); }
+    std::string key(std::string_view name) const;
+    Value checked(const std::string& name, const core::Tensor& tensor, const core::Shape& shape);
     core::Tensor reshaped(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape);
     Value norm(std::string_view op, Value x, const std::string& name, double epsilon, std::int64_t group);
     const Weights& weights_;

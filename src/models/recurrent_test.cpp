@@ -3,75 +3,15 @@
 // The families with independent logits are checked by run/golden_test.cpp.
 #include <gtest/gtest.h>
 
-#include <functional>
-
-#include "models/tiny_model.h"
+#include "models/tiny_equations.h"
 #include "ops/recurrence.h"
 
 namespace tailor::models {
 namespace {
 
 using namespace testing;
-using Numbers = std::vector<double>;
 
 constexpr double same = 1e-5;
-
-// ---- The few operations that the equations need ----
-
-Numbers values(const TinyModel& m, const std::string& name) {
-    const core::Tensor t = m.at(name);
-    return {t.row_f32(0), t.row_f32(0) + t.shape.elements()};
-}
-
-Numbers each(const Numbers& x, const std::function<double(double, std::size_t)>& f) {
-    Numbers y(x.size());
-    for (std::size_t i = 0; i < x.size(); ++i) y[i] = f(x[i], i);
-    return y;
-}
-Numbers operator+(const Numbers& x, const Numbers& y) { return each(x, [&](double v, std::size_t i) { return v + y[i % y.size()]; }); }
-Numbers operator-(const Numbers& x, const Numbers& y) { return each(x, [&](double v, std::size_t i) { return v - y[i % y.size()]; }); }
-Numbers operator*(const Numbers& x, const Numbers& y) { return each(x, [&](double v, std::size_t i) { return v * y[i % y.size()]; }); }
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-Numbers sigmoids(const Numbers& x) { return each(x, [](double v, std::size_t) { return sigmoid(v); }); }
-Numbers part(const Numbers& x, std::size_t begin, std::size_t count) { return {x.begin() + static_cast<std::ptrdiff_t>(begin), x.begin() + static_cast<std::ptrdiff_t>(begin + count)}; }
-
-Numbers apply(const TinyModel& m, const std::string& name, const Numbers& x) {
-    const core::Tensor w = m.at(name);
-    Numbers y(static_cast<std::size_t>(w.shape.rows()));
-    for (std::size_t r = 0; r < y.size(); ++r)
-        for (std::size_t i = 0; i < x.size(); ++i) y[r] += static_cast<double>(w.row_f32(static_cast<std::int64_t>(r))[i]) * x[i];
-    return y;
-}
-
-/// Each group of `width` values: mean taken off if `center`, then divided by the root of its mean square.
-Numbers normalized(const Numbers& x, std::size_t width, double epsilon, bool center) {
-    Numbers y = x;
-    for (std::size_t g = 0; g < x.size(); g += width) {
-        double mean = 0, square = 0;
-        for (std::size_t i = g; center && i < g + width; ++i) mean += x[i] / static_cast<double>(width);
-        for (std::size_t i = g; i < g + width; ++i) square += (x[i] - mean) * (x[i] - mean) / static_cast<double>(width);
-        for (std::size_t i = g; i < g + width; ++i) y[i] = (x[i] - mean) / std::sqrt(square + epsilon);
-    }
-    return y;
-}
-
-Numbers layer_norm(const TinyModel& m, const std::string& name, const Numbers& x) {
-    return normalized(x, x.size(), 1e-5, true) * values(m, name + ".weight") + values(m, name + ".bias");
-}
-Numbers rms_norm(const TinyModel& m, const std::string& name, const Numbers& x) { return normalized(x, x.size(), 1e-5, false) * values(m, name + ".weight"); }
-
-Numbers embedding(const TinyModel& m, std::int64_t token) {
-    const float* const row = m.at("token_embd.weight").row_f32(token);
-    return {row, row + dim};
-}
-
-/// Logits of the tokens that logits_of() uses; `forward` is called for one after the other.
-std::vector<float> one_by_one(const std::function<Numbers(std::int64_t token)>& forward) {
-    std::vector<float> all;
-    for (std::int64_t r = 0; r < rows; ++r)
-        for (const double v : forward(r * 7 % vocabulary)) all.push_back(static_cast<float>(v));
-    return all;
-}
 
 // ---- RWKV-7 ----
 

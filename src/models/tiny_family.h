@@ -1,12 +1,12 @@
-// A small model of any family, made by asking the family: what it says is missing is put in, until it is content.
+// A small model of any family, made by asking the family: each tensor is made when it is asked for (Weights::make_missing), as for models
+// that are trained from nothing (models/new_model.h).
 //
-// The metadata below answers what families read; their errors name each missing tensor with its shape. So a new family is covered by
+// The metadata below answers what families read. So a new family is covered by
 // every test that goes through all_tiny_families() as soon as its file exists, unless it needs a key that no other family has: then
 // those tests fail and name the key, which is added to `describe`. Values are uniform, scaled so that each product keeps the size of
 // its input, and depend on the names of tensors only.
 #pragma once
 #include <cmath>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,23 +42,11 @@ class TinyFamily : public files::File {
     core::Tensor read(const files::TensorInfo& tensor) const override { return data_.at(tensor.name); }
     std::uint64_t bytes() const override { return 0; }
 
-    /// Adds the tensor that the message calls for; false if it says something else.
-    bool add_missing(const std::string& message) {
-        constexpr std::string_view before = "tensor '", after = "' is missing; ", with = " with shape [";
-        const std::size_t begin = message.find(before), end = message.find(after);
-        if (begin == std::string::npos || end == std::string::npos) return false;
-        const std::string tensor = message.substr(begin + before.size(), end - begin - before.size());
-        const std::size_t list = message.find(with, end);
-        core::Shape shape;
-        if (list == std::string::npos) shape = chosen_shape(tensor);
-        else for (const char* at = message.c_str() + list + with.size() - 1; *at == '[' || *at == ',';) {
-            char* rest = nullptr;
-            shape.append(std::strtoll(at + 1, &rest, 10));
-            at = rest;
-        }
-        if (shape.rank() == 0 || find(tensor)) return false;
-        add(tensor, shape);
-        return true;
+    /// Makes a tensor that the family asks for: of this shape, or of its own where that has rank 0; an empty tensor if it has none.
+    core::Tensor make(const std::string& tensor, const core::Shape& shape) {
+        const core::Shape given = shape.rank() > 0 ? shape : chosen_shape(tensor);
+        if (given.rank() > 0) add(tensor, given);
+        return given.rank() > 0 ? data_.at(tensor) : core::Tensor{};
     }
 
   private:
@@ -118,16 +106,11 @@ class TinyFamily : public files::File {
 inline std::unique_ptr<TinyFamily> make_tiny_family(const std::string& architecture, Parts parts) {
     auto model = std::make_unique<TinyFamily>(architecture, parts);
     const Model& family = family_of(*model);
-    for (;;) {
-        try {
-            const Weights weights(*model);
-            if (family.build_encoder) build_encoder(family, weights, 4);
-            build(family, weights, 4, 4);
-            return model;
-        } catch (const core::Error& error) {
-            if (!model->add_missing(error.what())) throw;
-        }
-    }
+    Weights weights(*model);
+    weights.make_missing([&](const std::string& tensor, const core::Shape& shape, bool optional) { return optional ? core::Tensor{} : model->make(tensor, shape); });
+    if (family.build_encoder) build_encoder(family, weights, 4);
+    build(family, weights, 4, 4);
+    return model;
 }
 
 struct TinyKind {

@@ -77,10 +77,12 @@ core::Tensor execute(const Op& op, const Case& c, Prepared& p, core::Pool& pool,
 
 void expect_close(const core::Tensor& expected, const core::Tensor& actual, double tolerance, const std::string& what) {
     double largest = 0, worst = 0;
+    const bool integers = expected.format->name == "i32";
+    const auto number = [&](const core::Tensor& tensor, std::int64_t r, std::int64_t i) { return integers ? static_cast<double>(tensor.row_i32(r)[i]) : static_cast<double>(tensor.row_f32(r)[i]); };
     for (std::int64_t r = 0; r < expected.shape.rows(); ++r)
         for (std::int64_t i = 0; i < expected.shape.width(); ++i) {
-            const double difference = std::fabs(static_cast<double>(expected.row_f32(r)[i]) - actual.row_f32(r)[i]);
-            largest = std::max(largest, std::fabs(static_cast<double>(expected.row_f32(r)[i])));
+            const double difference = std::fabs(number(expected, r, i) - number(actual, r, i));
+            largest = std::max(largest, std::fabs(number(expected, r, i)));
             if (!(difference <= worst)) worst = difference;
         }
     EXPECT_TRUE(worst <= tolerance * largest) << what << ": off by " << worst << ", largest value " << largest;

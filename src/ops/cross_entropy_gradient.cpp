@@ -81,6 +81,7 @@ extern const Op cross_entropy_gradient = {
     .reference = &cross_entropy_gradient_kernels::reference,
     .kernels = cross_entropy_gradient_kernels::kernels,
     .cost = &cross_entropy_gradient_kernels::cost,
+    .in_place = true,
     .cases = &cross_entropy_gradient_kernels::cases,
     .not_differentiable = "it is a derivative, and second derivatives of the loss are not built",
 };

@@ -3,8 +3,10 @@
 // matmul computes x W^T with W [n, k], so the gradient of x is dY W: the sum runs over the rows of W, which are decoded piece by
 // piece (ops/product.h). W may have any number format, in rows or in panels: the weights of a frozen, quantized base stay packed
 // while what is trained on top of it gets its gradients (Dettmers et al., "QLoRA", 2023).
+#include <algorithm>
+
 #include "formats/panels.h"
-#include "ops/product.h"
+#include "ops/pair_product.h"
 #include "ops/support.h"
 
 namespace tailor::ops::matmul_transposed_kernels {
@@ -17,12 +19,21 @@ static TensorType shape(const NodeView& node) {
     return f32({x.shape.rows(), w.shape[1]});
 }
 
-static std::int64_t scratch_bytes(const NodeView& node) { return product_scratch_bytes(node.inputs[0].shape.rows(), node.inputs[0].shape.width()); }
-
-static void run(const Call& call) noexcept {
-    const core::Tensor &x = call.inputs[0], &y = call.output;
-    run_product.at(call.isa)({x.row_f32(0), x.row_stride_bytes / 4, 1, call.inputs[1], y.row_f32(0), y.row_stride_bytes / 4, x.shape.rows()}, *call.pool, call.isa, call.scratch);
+static std::int64_t scratch_bytes(const NodeView& node) {
+    const core::Shape &x = node.inputs[0].shape, &w = node.inputs[1].shape;
+    return std::max(product_scratch_bytes(x.rows(), x.width()), pair_scratch_bytes(x.rows(), w[0], w[1]));
 }
+
+static Product product(const Call& call) noexcept {
+    const core::Tensor &x = call.inputs[0], &y = call.output;
+    return {x.row_f32(0), x.row_stride_bytes / 4, 1, call.inputs[1], y.row_f32(0), y.row_stride_bytes / 4, x.shape.rows()};
+}
+
+static void run(const Call& call) noexcept { run_product.at(call.isa)(product(call), *call.pool, call.isa, call.scratch); }
+
+static void run_pairs(const Call& call) noexcept { run_pair_product.at(call.isa)({product(call)}, *call.pool, call.isa, call.scratch); }
+
+static std::string declines_pairs(const NodeView& node) { return declines_pair_product(node.output.shape.rows(), node.inputs[1].shape[0], node.inputs[1].shape[1]); }
 
 static void reference(const Call& call) {
     const std::int64_t n = call.inputs[1].shape[0];
@@ -44,9 +55,10 @@ static std::vector<Case> cases() {
     for (const formats::Format* format : formats::all())
         for (const core::Layout layout : {core::Layout::rows, core::Layout::panels})
             if (format->weights && (layout == core::Layout::rows || formats::has_panels(*format)))
-                for (const std::int64_t rows : {1, 13}) list.push_back({.inputs = {f32({rows, 33}), {format, {33, 3 * std::max<std::int64_t>(32, format->values_per_block)}, layout}}});
-    for (const std::int64_t rows : {1, 5, 130})
+                for (const std::int64_t rows : {1, 13, 35}) list.push_back({.inputs = {f32({rows, 33}), {format, {33, 3 * std::max<std::int64_t>(32, format->values_per_block)}, layout}}});
+    for (const std::int64_t rows : {1, 5, 41, 130})
         for (const std::int64_t k : {1, 37, 300}) list.push_back({.inputs = {f32({rows, 1100}), f32({1100, k})}});
+    list.push_back({.inputs = {f32({33, 4200}), f32({4200, 260})}});  // more than pair_stretch()
     return list;
 }
 
@@ -54,7 +66,10 @@ static std::vector<Value> gradient(const Differentiation& d) {
     return {d.wants(0) ? d.graph.add("matmul", {d.gradient, d.input(1)}) : -1, d.wants(1) ? d.graph.add("weight_gradient", {d.input(0), d.gradient}) : -1};
 }
 
-static const Kernel kernels[] = {{.name = "panels", .doc = "pieces of the weight decoded once, register tiles over all rows of x", .run = {{&run}}}};
+static const Kernel kernels[] = {
+    {.name = "pairs", .doc = "both factors as pairs of bf16, sums in f32", .run = {{nullptr, nullptr, &run_pairs}}, .unit = Unit::vector_bf16, .error = pair_error, .declines = &declines_pairs},
+    {.name = "panels", .doc = "pieces of the weight decoded once, register tiles over all rows of x", .run = {{&run}}},
+};
 
 }  // namespace tailor::ops::matmul_transposed_kernels
 

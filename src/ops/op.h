@@ -105,7 +105,7 @@ struct Call {
 using Run = void (*)(const Call&) noexcept;
 
 /// What multiplies in a kernel: the peak that bounds it.
-enum class Unit { vector_f32, vector_int16, vector_int8, tile_bf16, tile_int8 };
+enum class Unit { vector_f32, vector_bf16, vector_int16, vector_int8, tile_bf16, tile_int8 };
 
 struct Kernel {
     std::string_view name;
@@ -187,6 +187,7 @@ struct Op {
     /// node are taken to be whole sequences from position 0: nothing came before them. Null: see `not_differentiable`.
     std::vector<Value> (*gradient)(const Differentiation&) = nullptr;
     unsigned tables = 0;  ///< bit i: input i is a table that no one trains; it has no gradient
+    std::string_view surrogate = {};  ///< why the gradient is by decree and not the derivative; its operator is then held to its own definition only
     std::string_view not_differentiable = {};  ///< why there is no gradient; one of both is stated, which gradient_test.cpp checks
 };
 

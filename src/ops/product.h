@@ -17,6 +17,9 @@ struct Product {
     std::int64_t m = 0;
 };
 
+/// `count` numbers of row `row` of B from `column` on, decoded to `out`; `column` is a multiple of 256, or of 64 where blocks are no longer.
+void read_product_row(const core::Tensor& b, std::int64_t row, std::int64_t column, std::int64_t count, cpu::Isa isa, float* out) noexcept;
+
 /// Bytes of scratch for a product with this m and depth.
 std::int64_t product_scratch_bytes(std::int64_t m, std::int64_t depth);
 

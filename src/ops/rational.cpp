@@ -8,6 +8,7 @@
 
 #include "cpu/simd.h"
 #include "ops/elementwise.h"
+#include "ops/gradients.h"
 
 #define TAILOR_THIS_FILE "ops/rational.cpp"
 #include "cpu/for_each_isa.h"
@@ -95,6 +96,10 @@ static std::vector<Case> cases() {
     return list;
 }
 
+static std::vector<Value> gradient(const Differentiation& d) {
+    return parts(d, d.graph.add("rational_gradient", {d.input(0), d.input(1), d.input(2), d.gradient}), {0, 1, 2});
+}
+
 static const Kernel kernels[] = {{.name = "simd", .doc = "Horner's rule, four vectors of columns at a time", .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::rational_kernels
@@ -111,7 +116,7 @@ extern const Op rational = {
     .cost = &rational_kernels::cost,
     .in_place = true,
     .cases = &rational_kernels::cases,
-    .not_differentiable = "the gradients of its coefficients take sums over the columns of a group, which are not built",
+    .gradient = &rational_kernels::gradient,
 };
 }  // namespace tailor::ops::entries
 #endif

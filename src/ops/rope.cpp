@@ -62,48 +62,87 @@ static TensorType shape(const NodeView& node) {
     return node.inputs[0];
 }
 
-// Turns one row; Real is float in the kernel and double in the reference.
+/// Cosines and sines of one position.
 template <class Real>
-static void turn(const Attributes& a, const Frequencies& f, double position, const Real* x, Real* y, std::int64_t width) {
-    const std::int64_t head_dim = a.integer("head_dim"), rotated = a.integer("rotated"), pairs = rotated / 2, begin = a.integer("begin", 0);
-    const bool interleaved = a.word("layout", "interleaved") == "interleaved";
-    const double direction = a.integer("backwards", 0) ? -1 : 1;
+struct Turn {
     Real cosine[most_pairs], sine[most_pairs];
+};
+
+template <class Real>
+static void set_turn(const Frequencies& f, double position, std::int64_t pairs, bool backwards, Real* cosine, Real* sine) {
+    const double direction = backwards ? -1 : 1;
     for (std::int64_t i = 0; i < pairs; ++i) {
         cosine[i] = static_cast<Real>(std::cos(position * f.radians[i]) * f.magnitude);
         sine[i] = static_cast<Real>(std::sin(position * f.radians[i]) * f.magnitude * direction);
     }
-    for (std::int64_t head = 0; head < width; head += head_dim) {
+}
+
+/// How the numbers of a row are turned.
+struct Places {
+    std::int64_t head_dim, rotated, begin;
+    bool interleaved, backwards;
+
+    explicit Places(const Attributes& a)
+        : head_dim(a.integer("head_dim")), rotated(a.integer("rotated")), begin(a.integer("begin", 0)), interleaved(a.word("layout", "interleaved") == "interleaved"),
+          backwards(a.integer("backwards", 0) != 0) {}
+};
+
+// Turns one row; Real is float in the kernel and double in the reference.
+template <class Real>
+static void turn(const Places& places, const Real* cosine, const Real* sine, const Real* x, Real* y, std::int64_t width) {
+    const std::int64_t pairs = places.rotated / 2, apart = places.interleaved ? 1 : pairs, step = places.interleaved ? 2 : 1;
+    for (std::int64_t head = 0; head < width; head += places.head_dim) {
         for (std::int64_t i = 0; i < pairs; ++i) {
-            const std::int64_t first = head + begin + (interleaved ? 2 * i : i), second = interleaved ? first + 1 : first + pairs;
+            const std::int64_t first = head + places.begin + step * i, second = first + apart;
             const Real p = x[first], q = x[second];
             y[first] = p * cosine[i] - q * sine[i];
             y[second] = p * sine[i] + q * cosine[i];
         }
-        for (std::int64_t i = head; i < head + begin; ++i) y[i] = x[i];
-        for (std::int64_t i = head + begin + rotated; i < head + head_dim; ++i) y[i] = x[i];
+        for (std::int64_t i = head; i < head + places.begin; ++i) y[i] = x[i];
+        for (std::int64_t i = head + places.begin + places.rotated; i < head + places.head_dim; ++i) y[i] = x[i];
     }
 }
+
+// Cosines and sines of the positions [0, rows / 2), [position][cosines, sines]: where rows are several sequences, as in training, each is
+// taken many times, and working them out takes most of the time.
+static std::int64_t scratch_bytes(const NodeView& node) { return node.inputs[0].shape.rows() / 2 * node.attributes.integer("rotated") * static_cast<std::int64_t>(sizeof(float)); }
 
 static void run(const Call& call) noexcept {
     Frequencies f;
     frequencies(call.attributes, call.input(2) ? call.input(2)->row_f32(0) : nullptr, f);
+    const Places places(call.attributes);
     const core::Tensor& x = call.inputs[0];
-    const std::int64_t width = x.shape.width(), rows = x.shape.rows(), chunk = rows_per_chunk(width);
-    const std::int32_t* const positions = call.inputs[1].row_i32(0);
+    const std::int64_t width = x.shape.width(), rows = x.shape.rows(), chunk = rows_per_chunk(width), pairs = places.rotated / 2;
+    const std::int32_t *const positions = call.inputs[1].row_i32(0), last = *std::max_element(positions, positions + rows), first = *std::min_element(positions, positions + rows);
+    auto* const table = reinterpret_cast<float*>(call.scratch);
+    const bool tabled = first >= 0 && last < rows / 2;
+    constexpr std::int64_t together = 16;  // positions
+    if (tabled)
+        call.pool->run((last + together) / together, [&](std::int64_t c, int) {
+            for (std::int64_t p = c * together; p < std::min<std::int64_t>(last + 1, (c + 1) * together); ++p)
+                set_turn(f, static_cast<double>(p), pairs, places.backwards, table + p * places.rotated, table + p * places.rotated + pairs);
+        });
     call.pool->run((rows + chunk - 1) / chunk, [&](std::int64_t c, int) {
-        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r)
-            turn(call.attributes, f, positions[r], x.row_f32(r), call.output.row_f32(r), width);
+        Turn<float> own;
+        for (std::int64_t r = c * chunk; r < std::min(rows, (c + 1) * chunk); ++r) {
+            const float* cosine = own.cosine;
+            if (tabled) cosine = table + positions[r] * places.rotated;
+            else set_turn(f, positions[r], pairs, places.backwards, own.cosine, own.sine);
+            turn(places, cosine, tabled ? cosine + pairs : own.sine, x.row_f32(r), call.output.row_f32(r), width);
+        }
     });
 }
 
 static void reference(const Call& call) {
     Frequencies f;
     frequencies(call.attributes, call.input(2) ? call.input(2)->row_f32(0) : nullptr, f);
+    const Places places(call.attributes);
     for (std::int64_t r = 0; r < call.output.shape.rows(); ++r) {
         const std::vector<double> x = row_as_double(call.inputs[0], r);
         std::vector<double> y(x.size());
-        turn(call.attributes, f, call.inputs[1].row_i32(0)[r], x.data(), y.data(), static_cast<std::int64_t>(x.size()));
+        Turn<double> own;
+        set_turn(f, call.inputs[1].row_i32(0)[r], places.rotated / 2, places.backwards, own.cosine, own.sine);
+        turn(places, own.cosine, own.sine, x.data(), y.data(), static_cast<std::int64_t>(x.size()));
         store_row(call.output, r, y);
     }
 }
@@ -119,6 +158,7 @@ static std::vector<Case> cases() {
                                    {"scaling", std::string(scaling)}, {"factor", 4.0}, {"original_context", std::int64_t{64}}};
                 list.push_back({.inputs = {f32({7, 48}), i32({7})}, .attributes = a, .index_limit = 500});
                 list.push_back({.inputs = {f32({300, 16}), i32({300}), f32({8})}, .attributes = a, .index_limit = 500});
+                list.push_back({.inputs = {f32({300, 32}), i32({300})}, .attributes = a, .index_limit = 140});  // positions that come again
             }
     return list;
 }
@@ -130,7 +170,7 @@ static std::vector<Value> gradient(const Differentiation& d) {
     return {d.graph.add("rope", {d.gradient, d.input(1), d.input(2)}, std::move(attributes)), -1, -1};
 }
 
-static const Kernel kernels[] = {{.name = "pairs", .doc = "sines once per row, shared by its heads", .run = {{&run}}}};
+static const Kernel kernels[] = {{.name = "pairs", .doc = "sines once per row, shared by its heads, or once per position where rows are several sequences", .run = {{&run}}}};
 
 }  // namespace tailor::ops::rope_kernels
 
@@ -144,6 +184,7 @@ extern const Op rope = {
     .reference = &rope_kernels::reference,
     .kernels = rope_kernels::kernels,
     .cost = &rope_kernels::cost,
+    .scratch_bytes = &rope_kernels::scratch_bytes,
     .in_place = true,
     .cases = &rope_kernels::cases,
     .gradient = &rope_kernels::gradient,

@@ -1,11 +1,13 @@
 // Opening and checking; see language_model.h.
 #include "run/language_model.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "core/error.h"
 #include "files/registry.h"
 #include "formats/panels.h"
+#include "models/adapter.h"
 
 namespace tailor::run {
 
@@ -87,8 +89,19 @@ std::shared_ptr<LanguageModel> LanguageModel::first_layers(std::shared_ptr<const
     if (whole->family().build_encoder || whole->family().encodes)
         core::fail(core::ErrorKind::usage, "{}: a model of the {} family cannot be cut after a layer", whole->file().path(), whole->family().name);
     auto first = from_file(std::make_unique<FirstLayers>(whole->file(), layers));
+    first->weights_.adapt(whole->weights_.adapter());
     first->whole_ = std::move(whole);
     return first;
+}
+
+void LanguageModel::adapt(const std::string& path) {
+    auto adapter = std::make_shared<files::Adapter>(files::read_adapter(path, *file_));
+    const std::vector<models::AdaptableWeight> can = models::adaptable_weights(models::build(*family_, weights_, 1, 1));
+    for (const files::Adapter::Pair& pair : adapter->pairs)
+        if (std::none_of(can.begin(), can.end(), [&](const models::AdaptableWeight& weight) { return weight.name == pair.weight; }))
+            core::fail(core::ErrorKind::unsupported, "{}: it changes {}, which {} does not only multiply by; merge it: tailor convert {} OUT.gguf --adapter {}", path, pair.weight, file_->path(),
+                       file_->path(), path);
+    weights_.adapt(std::move(adapter));
 }
 
 std::shared_ptr<LanguageModel> LanguageModel::open(const std::string& path) { return from_file(files::open(path)); }

@@ -27,6 +27,9 @@ class LanguageModel {
     /// The first `layers` layers of `whole`, followed by its output norm and matrix: the same weights, not copies. It has no tokenizer.
     /// Throws Error(usage) if that is not fewer than the layers there are, or the family reads one text before it writes another.
     static std::shared_ptr<LanguageModel> first_layers(std::shared_ptr<const LanguageModel> whole, std::int64_t layers);
+    /// From here on the model computes with the adapter of this file or folder (files/adapter.h) beside its weights. Throws Error as
+    /// files::read_adapter, and Error(unsupported) for a weight that cannot have one.
+    void adapt(const std::string& path);
 
     const files::File& file() const { return *file_; }
     const models::Model& family() const { return *family_; }

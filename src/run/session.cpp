@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "formats/panels.h"
 #include "formats/registry.h"
+#include "graph/passes.h"
 
 namespace tailor::run {
 
@@ -38,28 +39,10 @@ Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, S
     ids_.resize(most_rows), positions_.resize(most_rows), places_.resize(most_rows), sequences_.resize(most_rows), wanted_rows_.resize(most_rows);
 }
 
-// Weights that only operators read that take panels, at least one of which wants them so.
-static std::vector<std::string> names_to_pack(const graph::Graph& graph) {
-    std::vector<int> wanted(graph.nodes().size()), refused(wanted);
-    for (const graph::Node& node : graph.nodes())
-        for (std::size_t i = 0; node.op && i < node.inputs.size(); ++i) {
-            if (node.inputs[i] == graph::absent) continue;
-            const auto value = static_cast<std::size_t>(node.inputs[i]);
-            wanted[value] += node.op->weight_input == static_cast<int>(i);
-            refused[value] += !(node.op->panel_inputs >> i & 1);
-        }
-    std::vector<std::string> names;
-    for (std::size_t v = 0; v < wanted.size(); ++v) {
-        const graph::Node& node = graph.nodes()[v];
-        if (node.is_constant() && wanted[v] && !refused[v] && formats::has_panels(*node.type.format)) names.push_back(node.name);
-    }
-    return names;
-}
-
 void Session::pack_weights() {
-    std::vector<std::string> names = names_to_pack(graph_of(1, 1));
+    std::vector<std::string> names = graph::weights_for_panels(graph_of(1, 1));
     if (model_->family().build_encoder)
-        for (const std::string& name : names_to_pack(graph_of(1, -1)))
+        for (const std::string& name : graph::weights_for_panels(graph_of(1, -1)))
             if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     for (const std::string& name : names) {
         weights_.replace(name, model_->weight_in_panels(name, pool_));

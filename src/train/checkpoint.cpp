@@ -47,7 +47,7 @@ static void flush_folder(const std::filesystem::path& path) {
 
 std::uint64_t write_checkpoint(const std::string& path, const core::Json& about, std::span<const Piece> pieces) {
     core::Json list{core::Json::Array{}};
-    for (const Piece& piece : pieces) list.add(core::Json().set("name", piece.name).set("bytes", static_cast<std::int64_t>(piece.bytes.size())));
+    for (const Piece& piece : pieces) list.add(core::Json().set("name", piece.name).set("bytes", static_cast<std::int64_t>(piece.size())));
     core::Json head;
     head.set("version", 1).set("about", about).set("pieces", std::move(list));
     const std::string text = head.text(-1);
@@ -62,7 +62,11 @@ std::uint64_t write_checkpoint(const std::string& path, const core::Json& about,
     write(magic.data(), magic.size());
     write(&length, sizeof length);
     write(text.data(), text.size());
-    for (const Piece& piece : pieces) write(piece.bytes.data(), piece.bytes.size());
+    for (const Piece& piece : pieces) {
+        const std::span<const std::byte> bytes = piece.gather ? piece.gather() : piece.bytes;
+        if (bytes.size() != piece.size()) fail(ErrorKind::bug, "{} has {} bytes, {} were given", piece.name, piece.size(), bytes.size());
+        write(bytes.data(), bytes.size());
+    }
     file.write(&hash, sizeof hash);
     const std::uint64_t bytes = file.position();
     file.commit();
@@ -109,13 +113,13 @@ void Checkpoint::restore(std::span<const Piece> pieces) const {
     const core::Json::Array& list = list_.items();
     for (std::size_t i = 0; i < std::max(pieces.size(), list.size()); ++i) {
         const std::string there = i < list.size() ? core::format("{} of {} bytes", list[i].at("name").string(), list[i].at("bytes").integer()) : "nothing";
-        const std::string here = i < pieces.size() ? core::format("{} of {} bytes", pieces[i].name, pieces[i].bytes.size()) : "nothing";
+        const std::string here = i < pieces.size() ? core::format("{} of {} bytes", pieces[i].name, pieces[i].size()) : "nothing";
         if (there != here) fail(ErrorKind::usage, "{}: the checkpoint is of another model or optimizer: it holds {} where {} is wanted", path_, there, here);
     }
     std::size_t at = first_;
     for (const Piece& piece : pieces) {
-        std::memcpy(piece.bytes.data(), file_.bytes().data() + at, piece.bytes.size());
-        at += piece.bytes.size();
+        if (!piece.bytes.empty()) std::memcpy(piece.bytes.data(), file_.bytes().data() + at + piece.offset, piece.bytes.size());
+        at += piece.size();
     }
 }
 

@@ -6,6 +6,7 @@
 // and whatever parts an optimizer declares.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ namespace tailor::train {
 struct Piece {
     std::string name;  ///< "blk.0.attn_q.weight", "blk.0.attn_q.weight/mean"
     std::span<std::byte> bytes;
+    std::size_t whole = 0;  ///< bytes of the block where `bytes` is only a part of it, which begins at `offset`
+    std::size_t offset = 0;
+    std::function<std::span<const std::byte>()> gather = nullptr;  ///< gives the whole block to a writer where `bytes` does not
+    std::size_t size() const { return whole > 0 ? whole : bytes.size(); }
 };
 
 /// Writes `about` and all pieces, removes what killed writers of the same path left behind, and returns the size in bytes.
@@ -32,7 +37,7 @@ class Checkpoint {
 
     const std::string& path() const { return path_; }
     const core::Json& about() const { return about_; }
-    /// Fills all pieces. Throws Error(usage) naming the first that differs in name or size, before any is touched.
+    /// Fills all pieces, each with its part of a block. Throws Error(usage) naming the first that differs in name or size, before any is touched.
     void restore(std::span<const Piece> pieces) const;
 
   private:

@@ -9,7 +9,7 @@
 
 namespace tailor::train {
 
-double gradient_norm(std::span<const core::Tensor> gradients, core::Pool& pool) {
+double sum_of_squares(std::span<const core::Tensor> gradients, core::Pool& pool) {
     double total = 0;
     for (const core::Tensor& gradient : gradients) {
         const float* const numbers = gradient.row_f32(0);
@@ -21,8 +21,10 @@ double gradient_norm(std::span<const core::Tensor> gradients, core::Pool& pool) 
         });
         for (const double sum : sums) total += sum;
     }
-    return std::sqrt(total);
+    return total;
 }
+
+double gradient_norm(std::span<const core::Tensor> gradients, core::Pool& pool) { return std::sqrt(sum_of_squares(gradients, pool)); }
 
 bool has_not_finite(const core::Tensor& tensor, core::Pool& pool) {
     std::atomic<bool> found{false};

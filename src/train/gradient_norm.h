@@ -8,7 +8,9 @@
 
 namespace tailor::train {
 
-/// The root of the sum of squares of all gradients, which are f32; the same bits for any number of threads.
+/// The sum of squares of all gradients, which are f32; the same bits for any number of threads.
+double sum_of_squares(std::span<const core::Tensor> gradients, core::Pool& pool);
+/// The root of the sum of squares of all gradients.
 double gradient_norm(std::span<const core::Tensor> gradients, core::Pool& pool);
 
 /// True if a number of `tensor`, which is f32, is NaN or infinite.

@@ -4,9 +4,14 @@
 // their own beside frozen ones, quantization-aware training rounds weights on the way forth, distillation adds a teacher and another
 // loss. All of them state it as nodes of the graph; the gradient pass, the policies of memory and the optimizers then apply to it unchanged.
 #pragma once
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "graph/graph.h"
+#include "core/pool.h"
+#include "graph/plan.h"
+#include "train/checkpoint.h"
 
 namespace tailor::train {
 
@@ -29,6 +34,14 @@ class Objective {
     virtual graph::Value loss(graph::Graph& step, const Ends& ends) {
         return step.add("cross_entropy", {ends.logits, ends.targets}, {}, "loss");
     }
+    /// Called before every step, with the number of those that were made: whatever changes from step to step without a gradient.
+    virtual void begin_step(std::int64_t steps, core::Pool& pool) { static_cast<void>(steps), static_cast<void>(pool); }
+    /// Called before every run of the plan of a step, for inputs that loss() added; `ids` are this run's.
+    virtual void set_inputs(graph::Plan& plan, std::span<const std::int32_t> ids) { static_cast<void>(plan), static_cast<void>(ids); }
+    /// What a training that goes on must have in common with the one before, as text: "kl=1 of teacher.gguf 0123abcd"; empty: nothing.
+    virtual std::string identity() const { return {}; }
+    /// What begin_step() changes and a checkpoint must hold.
+    virtual std::vector<Piece> pieces() { return {}; }
 };
 
 }  // namespace tailor::train

@@ -67,9 +67,9 @@ void repeating(const TrainerOptions& options, std::int64_t vocabulary, std::vect
         }
 }
 
-double loss_after(const files::File& file, int threads, int steps) {
+double loss_after(const files::File& file, int threads, int steps, bool bf16 = false) {
     core::Pool pool(threads);
-    const TrainerOptions options{.batch = 3, .context = 12};
+    const TrainerOptions options{.batch = 3, .context = 12, .bf16 = bf16};
     Trainer trainer(file, pool, options);
     trainer.initialize(1);
     std::vector<std::int32_t> ids, targets;
@@ -85,6 +85,18 @@ TEST(Trainer, LearnsATextByHeartWithTheSameBitsForAnyThreads) {
     EXPECT_LT(after, 0.05);
     const double other = loss_after(model, 2, 60);
     EXPECT_EQ(0, std::memcmp(&after, &other, sizeof after));
+}
+
+TEST(Trainer, LearnsInBf16AsInF32) {
+    if (cpu::active_isa() < cpu::Isa::avx512 || !cpu::has_avx512_bf16()) GTEST_SKIP() << "this processor does not multiply bf16";
+    const models::testing::TinyModel model("llama", 2);
+    for (const int steps : {0, 10, 20}) {
+        const double exact = loss_after(model, 2, steps), rounded = loss_after(model, 2, steps, true);
+        EXPECT_NE(exact, rounded) << "nothing was rounded";
+        EXPECT_NEAR(rounded, exact, 0.01 + 0.02 * exact) << "after " << steps << " steps";
+    }
+    const double one = loss_after(model, 1, 5, true), two = loss_after(model, 2, 5, true);
+    EXPECT_EQ(0, std::memcmp(&one, &two, sizeof one));
 }
 
 TEST(Trainer, OtherKindsOfLayersLearnToo) {

@@ -21,6 +21,7 @@ namespace tailor::cli {
 
 void ModelOptions::add(Options& options) {
     options.add("model,-m,--model", model, "model file (GGUF); without one, the small English model built in");
+    options.add("--adapter", adapter, "adapter to compute with beside the weights: a GGUF file, or a folder of PEFT's");
     options.add("-t,--threads", threads, "threads; 0: one per core");
     options.add("-c,--context", context, "tokens of context; 0: what the model was made for");
     options.add("-b,--batch", batch, "most tokens evaluated together");
@@ -46,9 +47,10 @@ std::unique_ptr<files::File> embedded_model() {
     return files::open_memory(bytes, "the built-in model");
 }
 
-std::shared_ptr<run::LanguageModel> open_model(const std::string& path) {
-    if (path.empty() || path == "default") return run::LanguageModel::from_file(embedded_model());
-    return run::LanguageModel::open(path);
+std::shared_ptr<run::LanguageModel> open_model(const std::string& path, const std::string& adapter) {
+    std::shared_ptr<run::LanguageModel> model = path.empty() || path == "default" ? run::LanguageModel::from_file(embedded_model()) : run::LanguageModel::open(path);
+    if (!adapter.empty()) model->adapt(adapter);
+    return model;
 }
 
 std::unique_ptr<files::File> open_file(const std::string& path) {
@@ -83,7 +85,7 @@ std::string human_count(double count) {
     return core::format(count < 9.995 ? "{:.2f}{}" : count < 99.95 ? "{:.1f}{}" : "{:.0f}{}", count, units[unit]);
 }
 
-std::shared_ptr<run::LanguageModel> ModelOptions::open() const { return open_model(model); }
+std::shared_ptr<run::LanguageModel> ModelOptions::open() const { return open_model(model, adapter); }
 
 int checked_threads(std::int64_t threads) {
     if (threads < 0 || threads > 1024) core::fail(core::ErrorKind::usage, "-t must be between 1 and 1024 (or 0 for all cores), not {}", threads);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "files/registry.h"
+#include "formats/private_types.h"
 #include "formats/registry.h"
 
 namespace tailor::compress {
@@ -35,7 +36,7 @@ const formats::Format& fitting_format(const formats::Format& wanted, std::int64_
     if (wanted.holds(width)) return wanted;
     const formats::Format* best = nullptr;
     for (const formats::Format* format : formats::all()) {
-        if (!format->weights || !format->encode || format->gguf_type < 0 || !format->holds(width)) continue;
+        if (!format->weights || !format->encode || !formats::is_common(*format) || !format->holds(width)) continue;
         if (format->bits_per_value() < wanted.bits_per_value()) continue;
         const bool smaller = best && format->bits_per_value() < best->bits_per_value();
         const bool as_small = best && format->bits_per_value() == best->bits_per_value();

@@ -30,12 +30,16 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    join_nibbles<16>(codes, bytes_of(block + 2));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{nonlinear_grid[0], nonlinear_grid[15], nonlinear_grid};
     for (std::int64_t i = 0; i < count; i += 32, blocks += 18) {
         std::int8_t codes[32];
         store_u16(blocks, fastest(search_scale)(grid, values + i, importance ? importance + i : nullptr, 32, codes));
-        join_nibbles<16>(reinterpret_cast<const std::uint8_t*>(codes), bytes_of(blocks + 2));
+        join(reinterpret_cast<const std::uint8_t*>(codes), blocks);
     }
 }
 
@@ -44,7 +48,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     split_nibbles<16>(bytes_of(block + 2), out.codes);
 }
 
-static constexpr IntegerForm integers{.table = nonlinear_grid, .split = &split};
+static constexpr IntegerForm integers{.table = nonlinear_grid, .split = &split, .join = &join, .scale_at = 0};
 
 extern const Format iq4_nl = {
     .name = "iq4_nl",

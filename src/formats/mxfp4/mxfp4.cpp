@@ -38,6 +38,10 @@ namespace tailor::formats::entries {
 static constexpr std::int8_t ascending[16] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12, 12};
 static constexpr std::uint8_t code_of[16] = {15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7, 7};
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    join_nibbles<16>(codes, bytes_of(block + 1));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{ascending[0], ascending[15], ascending};
     for (std::int64_t i = 0; i < count; i += 32, blocks += 17) {
@@ -46,7 +50,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         const int exponent = fastest(search_exponent)(grid, values + i, importance ? importance + i : nullptr, entries);
         for (int k = 0; k < 32; ++k) codes[k] = code_of[entries[k]];
         bytes_of(blocks)[0] = static_cast<std::uint8_t>(exponent + 128);
-        join_nibbles<16>(codes, bytes_of(blocks + 1));
+        join(codes, blocks);
     }
 }
 
@@ -55,7 +59,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     split_nibbles<16>(bytes_of(block + 1), out.codes);
 }
 
-static constexpr IntegerForm integers{.scales = ScaleKind::exponent, .table = base::doubled, .split = &split};
+static constexpr IntegerForm integers{.scales = ScaleKind::exponent, .table = base::doubled, .split = &split, .join = &join};
 
 extern const Format mxfp4 = {
     .name = "mxfp4",

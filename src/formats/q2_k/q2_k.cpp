@@ -38,6 +38,14 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    for (int half = 0; half < 2; ++half) {
+        const std::uint8_t* const c = codes + 128 * half;
+        for (int k = 0; k < 32; ++k)
+            bytes_of(block)[16 + 32 * half + k] = static_cast<std::uint8_t>(c[k] | c[32 + k] << 2 | c[64 + k] << 4 | c[96 + k] << 6);
+    }
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr SubBlocks layout{16, 0, 15};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 84) {
@@ -45,11 +53,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         const HalfPair d =
             fastest(search_super_affine)(3, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
         for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::uint8_t>(scales[j] | minima[j] << 4);
-        for (int half = 0; half < 2; ++half) {
-            const std::uint8_t* const c = codes + 128 * half;
-            for (int k = 0; k < 32; ++k)
-                bytes[16 + 32 * half + k] = static_cast<std::uint8_t>(c[k] | c[32 + k] << 2 | c[64 + k] << 4 | c[96 + k] << 6);
-        }
+        join(codes, blocks);
         store_u16(blocks + 80, d.scale);
         store_u16(blocks + 82, d.offset);
     }
@@ -61,7 +65,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int half = 0; half < 2; ++half) split_pairs<32>(bytes_of(block + 16 + 32 * half), out.codes + 128 * half);
 }
 
-static constexpr IntegerForm integers{.bits = 2, .group = 16, .scales = ScaleKind::super_nibble, .minima = true, .split = &split};
+static constexpr IntegerForm integers{.bits = 2, .group = 16, .scales = ScaleKind::super_nibble, .minima = true, .split = &split, .join = &join, .scale_at = 80, .minimum_at = 82};
 
 extern const Format q2_k = {
     .name = "q2_k",

@@ -56,6 +56,16 @@ static void pack_scales(const std::int8_t* scales, std::uint8_t* packed) {
     }
 }
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    std::uint8_t *const third = bytes_of(block), *const low = third + 32;
+    std::memset(third, 0, 96);
+    for (int k = 0; k < 256; ++k) {
+        const int half = k / 128, plane = k / 32, byte = k % 32;
+        low[32 * half + byte] = static_cast<std::uint8_t>(low[32 * half + byte] | (codes[k] & 3) << 2 * (plane % 4));
+        third[byte] = static_cast<std::uint8_t>(third[byte] | codes[k] >> 2 << plane);
+    }
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{-4, 3};
     constexpr SubBlocks layout{16, -32, 31};
@@ -63,14 +73,10 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         std::int8_t numbers[256], scales[16];
         store_u16(blocks + 108,
                   fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
-        std::uint8_t *const third = bytes_of(blocks), *const low = third + 32;
-        std::memset(third, 0, 96);
-        for (int k = 0; k < 256; ++k) {
-            const int code = numbers[k] + 4, half = k / 128, plane = k / 32, byte = k % 32;
-            low[32 * half + byte] = static_cast<std::uint8_t>(low[32 * half + byte] | (code & 3) << 2 * (plane % 4));
-            third[byte] = static_cast<std::uint8_t>(third[byte] | code >> 2 << plane);
-        }
-        pack_scales(scales, third + 96);
+        std::uint8_t codes[256];
+        for (int k = 0; k < 256; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 4);
+        join(codes, blocks);
+        pack_scales(scales, bytes_of(blocks) + 96);
     }
 }
 
@@ -86,7 +92,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.bits = 3, .zero = 4, .group = 16, .scales = ScaleKind::super, .split = &split};
+static constexpr IntegerForm integers{.bits = 3, .zero = 4, .group = 16, .scales = ScaleKind::super, .split = &split, .join = &join, .scale_at = 108};
 
 extern const Format q3_k = {
     .name = "q3_k",

@@ -28,6 +28,10 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    join_nibbles<16>(codes, bytes_of(block + 2));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{-8, 7};
     for (std::int64_t i = 0; i < count; i += 32, blocks += 18) {
@@ -35,7 +39,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         std::uint8_t codes[32];
         store_u16(blocks, fastest(search_scale)(grid, values + i, importance ? importance + i : nullptr, 32, numbers));
         for (int k = 0; k < 32; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 8);
-        join_nibbles<16>(codes, bytes_of(blocks + 2));
+        join(codes, blocks);
     }
 }
 
@@ -44,7 +48,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     split_nibbles<16>(bytes_of(block + 2), out.codes);
 }
 
-static constexpr IntegerForm integers{.zero = 8, .split = &split};
+static constexpr IntegerForm integers{.zero = 8, .split = &split, .join = &join, .scale_at = 0};
 
 extern const Format q4_0 = {
     .name = "q4_0",

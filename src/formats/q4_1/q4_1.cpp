@@ -27,13 +27,17 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    join_nibbles<16>(codes, bytes_of(block + 4));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     for (std::int64_t i = 0; i < count; i += 32, blocks += 20) {
         std::uint8_t codes[32];
         const HalfPair line = fastest(search_affine)(15, values + i, importance ? importance + i : nullptr, 32, codes);
         store_u16(blocks, line.scale);
         store_u16(blocks + 2, line.offset);
-        join_nibbles<16>(codes, bytes_of(blocks + 4));
+        join(codes, blocks);
     }
 }
 
@@ -43,7 +47,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     split_nibbles<16>(bytes_of(block + 4), out.codes);
 }
 
-static constexpr IntegerForm integers{.minima = true, .split = &split};
+static constexpr IntegerForm integers{.minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q4_1 = {
     .name = "q4_1",

@@ -34,6 +34,10 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    for (int pair = 0; pair < 4; ++pair) join_nibbles<32>(codes + 64 * pair, bytes_of(block + 16 + 32 * pair));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr SubBlocks layout{32, 0, 63};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 144) {
@@ -43,7 +47,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         store_u16(blocks, d.scale);
         store_u16(blocks + 2, d.offset);
         pack_six_bit(scales, minima, bytes_of(blocks + 4));
-        for (int pair = 0; pair < 4; ++pair) join_nibbles<32>(codes + 64 * pair, bytes_of(blocks + 16 + 32 * pair));
+        join(codes, blocks);
     }
 }
 
@@ -53,7 +57,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int pair = 0; pair < 4; ++pair) split_nibbles<32>(bytes_of(block + 16 + 32 * pair), out.codes + 64 * pair);
 }
 
-static constexpr IntegerForm integers{.scales = ScaleKind::super, .minima = true, .split = &split};
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q4_k = {
     .name = "q4_k",

@@ -28,6 +28,13 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    std::uint8_t low[32];
+    std::memcpy(low, codes, sizeof low);
+    take_fifth_bits(low, bytes_of(block + 2));
+    join_nibbles<16>(low, bytes_of(block + 6));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{-16, 15};
     for (std::int64_t i = 0; i < count; i += 32, blocks += 22) {
@@ -35,8 +42,7 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         std::uint8_t codes[32];
         store_u16(blocks, fastest(search_scale)(grid, values + i, importance ? importance + i : nullptr, 32, numbers));
         for (int k = 0; k < 32; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 16);
-        take_fifth_bits(codes, bytes_of(blocks + 2));
-        join_nibbles<16>(codes, bytes_of(blocks + 6));
+        join(codes, blocks);
     }
 }
 
@@ -46,7 +52,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     add_fifth_bits(load_u32(block + 2), out.codes);
 }
 
-static constexpr IntegerForm integers{.bits = 5, .zero = 16, .split = &split};
+static constexpr IntegerForm integers{.bits = 5, .zero = 16, .split = &split, .join = &join, .scale_at = 0};
 
 extern const Format q5_0 = {
     .name = "q5_0",

@@ -28,14 +28,20 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    std::uint8_t low[32];
+    std::memcpy(low, codes, sizeof low);
+    take_fifth_bits(low, bytes_of(block + 4));
+    join_nibbles<16>(low, bytes_of(block + 8));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     for (std::int64_t i = 0; i < count; i += 32, blocks += 24) {
         std::uint8_t codes[32];
         const HalfPair line = fastest(search_affine)(31, values + i, importance ? importance + i : nullptr, 32, codes);
         store_u16(blocks, line.scale);
         store_u16(blocks + 2, line.offset);
-        take_fifth_bits(codes, bytes_of(blocks + 4));
-        join_nibbles<16>(codes, bytes_of(blocks + 8));
+        join(codes, blocks);
     }
 }
 
@@ -46,7 +52,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     add_fifth_bits(load_u32(block + 4), out.codes);
 }
 
-static constexpr IntegerForm integers{.bits = 5, .minima = true, .split = &split};
+static constexpr IntegerForm integers{.bits = 5, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q5_1 = {
     .name = "q5_1",

@@ -38,21 +38,26 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    std::uint8_t low[256], *const fifth = bytes_of(block + 16);
+    std::memset(fifth, 0, 32);
+    for (int k = 0; k < 256; ++k) {
+        fifth[k % 32] = static_cast<std::uint8_t>(fifth[k % 32] | codes[k] >> 4 << k / 32);
+        low[k] = codes[k] & 15;
+    }
+    for (int pair = 0; pair < 4; ++pair) join_nibbles<32>(low + 64 * pair, bytes_of(block + 48 + 32 * pair));
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr SubBlocks layout{32, 0, 63};
     for (std::int64_t i = 0; i < count; i += 256, blocks += 176) {
-        std::uint8_t codes[256], scales[8], minima[8], *const fifth = bytes_of(blocks + 16);
+        std::uint8_t codes[256], scales[8], minima[8];
         const HalfPair d =
             fastest(search_super_affine)(31, layout, values + i, importance ? importance + i : nullptr, scales, minima, codes);
         store_u16(blocks, d.scale);
         store_u16(blocks + 2, d.offset);
         pack_six_bit(scales, minima, bytes_of(blocks + 4));
-        std::memset(fifth, 0, 32);
-        for (int k = 0; k < 256; ++k) {
-            fifth[k % 32] = static_cast<std::uint8_t>(fifth[k % 32] | codes[k] >> 4 << k / 32);
-            codes[k] &= 15;
-        }
-        for (int pair = 0; pair < 4; ++pair) join_nibbles<32>(codes + 64 * pair, bytes_of(blocks + 48 + 32 * pair));
+        join(codes, blocks);
     }
 }
 
@@ -64,7 +69,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
         for (int i = 0; i < 32; ++i) out.codes[32 * j + i] |= (bytes_of(block)[16 + i] >> j & 1) << 4;
 }
 
-static constexpr IntegerForm integers{.bits = 5, .scales = ScaleKind::super, .minima = true, .split = &split};
+static constexpr IntegerForm integers{.bits = 5, .scales = ScaleKind::super, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q5_k = {
     .name = "q5_k",

@@ -40,6 +40,17 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    for (int half = 0; half < 2; ++half) {
+        const std::uint8_t* const c = codes + 128 * half;
+        std::uint8_t low[128], *const upper = bytes_of(block) + 128 + 32 * half;
+        for (int k = 0; k < 32; ++k)
+            upper[k] = static_cast<std::uint8_t>(c[k] >> 4 | c[32 + k] >> 4 << 2 | c[64 + k] >> 4 << 4 | c[96 + k] >> 4 << 6);
+        for (int k = 0; k < 128; ++k) low[k] = c[k] & 15;
+        join_nibbles<64>(low, bytes_of(block) + 64 * half);
+    }
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     constexpr Grid grid{-32, 31};
     constexpr SubBlocks layout{16, -128, 127};
@@ -48,15 +59,9 @@ static void encode(const float* values, const float* importance, std::byte* bloc
         store_u16(blocks + 208,
                   fastest(search_super_scale)(grid, layout, values + i, importance ? importance + i : nullptr, scales, numbers));
         std::memcpy(blocks + 192, scales, sizeof scales);
-        for (int half = 0; half < 2; ++half) {
-            std::uint8_t codes[128], *const upper = bytes_of(blocks) + 128 + 32 * half;
-            for (int k = 0; k < 128; ++k) codes[k] = static_cast<std::uint8_t>(numbers[128 * half + k] + 32);
-            for (int k = 0; k < 32; ++k)
-                upper[k] = static_cast<std::uint8_t>(codes[k] >> 4 | codes[32 + k] >> 4 << 2 | codes[64 + k] >> 4 << 4 |
-                                                     codes[96 + k] >> 4 << 6);
-            for (std::uint8_t& code : codes) code &= 15;
-            join_nibbles<64>(codes, bytes_of(blocks) + 64 * half);
-        }
+        std::uint8_t codes[256];
+        for (int k = 0; k < 256; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 32);
+        join(codes, blocks);
     }
 }
 
@@ -71,7 +76,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.bits = 6, .zero = 32, .group = 16, .scales = ScaleKind::super, .split = &split};
+static constexpr IntegerForm integers{.bits = 6, .zero = 32, .group = 16, .scales = ScaleKind::super, .split = &split, .join = &join, .scale_at = 208};
 
 extern const Format q6_k = {
     .name = "q6_k",

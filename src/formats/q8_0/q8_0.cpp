@@ -40,7 +40,11 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int i = 0; i < 32; ++i) out.codes[i] = bytes_of(block)[2 + i] ^ 0x80;
 }
 
-static constexpr IntegerForm integers{.bits = 8, .zero = 128, .split = &split};
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    for (int i = 0; i < 32; ++i) bytes_of(block)[2 + i] = codes[i] ^ 0x80;
+}
+
+static constexpr IntegerForm integers{.bits = 8, .zero = 128, .levels = 255, .split = &split, .join = &join, .scale_at = 0};
 
 extern const Format q8_0 = {
     .name = "q8_0",

@@ -49,21 +49,27 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 namespace tailor::formats::entries {
 
 /// The inverse of split_digits.
-static void join_digits(const std::int8_t* numbers, int n, int digits, std::uint8_t* bytes) {
+static void join_digits(const std::uint8_t* codes, int n, int digits, std::uint8_t* bytes) {
     for (int i = 0; i < n; ++i) {
         int number = 0;
-        for (int k = 0; k < 5; ++k) number = 3 * number + (k < digits ? numbers[n * k + i] + 1 : 0);
+        for (int k = 0; k < 5; ++k) number = 3 * number + (k < digits ? codes[n * k + i] : 0);
         bytes[i] = static_cast<std::uint8_t>((256 * number + 242) / 243);
     }
+}
+
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    join_digits(codes, 32, 5, bytes_of(block));
+    join_digits(codes + 160, 16, 5, bytes_of(block) + 32);
+    join_digits(codes + 240, 4, 4, bytes_of(block) + 48);
 }
 
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     for (std::int64_t i = 0; i < count; i += 256, blocks += 54) {
         std::int8_t numbers[256];
         store_u16(blocks + 52, search_ternary(values + i, importance ? importance + i : nullptr, numbers));
-        join_digits(numbers, 32, 5, bytes_of(blocks));
-        join_digits(numbers + 160, 16, 5, bytes_of(blocks) + 32);
-        join_digits(numbers + 240, 4, 4, bytes_of(blocks) + 48);
+        std::uint8_t codes[256];
+        for (int k = 0; k < 256; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 1);
+        join(codes, blocks);
     }
 }
 
@@ -82,7 +88,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     digits(bytes_of(block) + 48, 4, 4, out.codes + 240);
 }
 
-static constexpr IntegerForm integers{.bits = 2, .zero = 1, .group = 256, .split = &split};
+static constexpr IntegerForm integers{.bits = 2, .zero = 1, .levels = 3, .group = 256, .split = &split, .join = &join, .scale_at = 52};
 
 extern const Format tq1_0 = {
     .name = "tq1_0",

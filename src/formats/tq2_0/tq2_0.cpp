@@ -31,16 +31,21 @@ static void decode(const std::byte* blocks, float* values, std::int64_t count) n
 #if defined(TAILOR_ONCE)
 namespace tailor::formats::entries {
 
+static void join(const std::uint8_t* codes, std::byte* block) noexcept {
+    for (int half = 0; half < 2; ++half)
+        for (int k = 0; k < 32; ++k) {
+            const std::uint8_t* const c = codes + 128 * half + k;
+            bytes_of(block)[32 * half + k] = static_cast<std::uint8_t>(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
+        }
+}
+
 static void encode(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
     for (std::int64_t i = 0; i < count; i += 256, blocks += 66) {
         std::int8_t numbers[256];
         store_u16(blocks + 64, search_ternary(values + i, importance ? importance + i : nullptr, numbers));
-        for (int half = 0; half < 2; ++half)
-            for (int k = 0; k < 32; ++k) {
-                int byte = 0;
-                for (int plane = 0; plane < 4; ++plane) byte |= (numbers[128 * half + 32 * plane + k] + 1) << 2 * plane;
-                bytes_of(blocks)[32 * half + k] = static_cast<std::uint8_t>(byte);
-            }
+        std::uint8_t codes[256];
+        for (int k = 0; k < 256; ++k) codes[k] = static_cast<std::uint8_t>(numbers[k] + 1);
+        join(codes, blocks);
     }
 }
 
@@ -49,7 +54,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int half = 0; half < 2; ++half) split_pairs<32>(bytes_of(block + 32 * half), out.codes + 128 * half);
 }
 
-static constexpr IntegerForm integers{.bits = 2, .zero = 1, .group = 256, .split = &split};
+static constexpr IntegerForm integers{.bits = 2, .zero = 1, .levels = 3, .group = 256, .split = &split, .join = &join, .scale_at = 64};
 
 extern const Format tq2_0 = {
     .name = "tq2_0",

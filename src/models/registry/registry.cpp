@@ -2,6 +2,7 @@
 #include "models/registry.h"
 
 #include "core/error.h"
+#include "models/adapter.h"
 #include "ops/support.h"
 
 namespace tailor::models {
@@ -13,9 +14,21 @@ Weights::Weights(const files::File& file) : file_(&file) {}
 
 core::Tensor Weights::find(std::string_view name) const {
     if (const auto it = tensors_.find(name); it != tensors_.end()) return it->second;
-    const files::TensorInfo* const info = file_->find(name);
-    if (!info) return {};
-    return tensors_.emplace(std::string(name), file_->read(*info)).first->second;
+    if (const files::TensorInfo* const info = file_->find(name)) return tensors_.emplace(std::string(name), file_->read(*info)).first->second;
+    for (const bool first : {true, false}) {
+        const std::string_view suffix = first ? files::adapter_a : files::adapter_b;
+        const files::Adapter::Pair* const pair = adapter_ && name.ends_with(suffix) ? adapter_->find(name.substr(0, name.size() - suffix.size())) : nullptr;
+        if (pair) return first ? pair->a : pair->b;
+    }
+    return make_ ? make_(std::string(name), {}, true) : core::Tensor{};
+}
+
+core::Tensor Weights::find_or_make(const std::string& name, const core::Shape& shape, bool optional) const {
+    const core::Tensor tensor = find(name);
+    if (tensor || !make_) return tensor;
+    const core::Tensor made = make_(name, shape, optional);
+    if (made) tensors_.insert_or_assign(name, made);
+    return made;
 }
 
 void Weights::forget(std::string_view name) const {
@@ -38,6 +51,12 @@ Builder::Builder(const Weights& weights, std::int64_t rows, std::int64_t wanted_
       weights_(weights),
       architecture_(metadata.text("general.architecture")) {
     if (context == 0) context = integer("context_length", 0);
+}
+
+std::string Builder::key(std::string_view name) const {
+    std::string whole = architecture_ + "." + std::string(name);
+    weights_.note_key(whole);
+    return whole;
 }
 
 std::int64_t Builder::integer(std::string_view name) const { return metadata.integer(key(name)); }
@@ -64,14 +83,12 @@ bool Builder::is_array(std::string_view name) const {
 }
 
 std::int64_t Builder::rows_of(const std::string& name) const {
-    const core::Tensor tensor = weights_.find(name);
+    const core::Tensor tensor = weights_.find_or_make(name, {}, false);
     if (!tensor) fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it", weights_.file().path(), name, architecture_);
     return tensor.shape.rows();
 }
 
-Value Builder::optional_weight(const std::string& name, core::Shape shape) {
-    const core::Tensor tensor = weights_.find(name);
-    if (!tensor) return graph::absent;
+Value Builder::checked(const std::string& name, const core::Tensor& tensor, const core::Shape& shape) {
     used_.insert(name);
     if (!(tensor.shape == shape))
         fail(ErrorKind::format, "{}: tensor '{}' has shape {}, the metadata of this {} model calls for {}", weights_.file().path(), name,
@@ -79,20 +96,24 @@ Value Builder::optional_weight(const std::string& name, core::Shape shape) {
     return graph.constant(name, tensor);
 }
 
+Value Builder::optional_weight(const std::string& name, core::Shape shape) {
+    const core::Tensor tensor = weights_.find_or_make(name, shape, true);
+    return tensor ? checked(name, tensor, shape) : graph::absent;
+}
+
 Value Builder::weight(const std::string& name, core::Shape shape) {
-    const Value value = optional_weight(name, shape);
-    if (value == graph::absent)
+    const core::Tensor tensor = weights_.find_or_make(name, shape, false);
+    if (!tensor)
         fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it with shape {}", weights_.file().path(), name, architecture_, shape.text());
-    return value;
+    return checked(name, tensor, shape);
 }
 
 core::Tensor Builder::reshaped(const std::string& name, std::int64_t parts, std::int64_t index, core::Shape shape) {
-    core::Tensor tensor = weights_.find(name);
-    if (!tensor) {
-        core::Shape whole = shape;
-        if (parts > 1) whole[0] *= parts;
+    core::Shape whole = shape;
+    if (parts > 1) whole[0] *= parts;
+    core::Tensor tensor = weights_.find_or_make(name, whole, false);
+    if (!tensor)
         fail(ErrorKind::format, "{}: tensor '{}' is missing; a {} model needs it with shape {}", weights_.file().path(), name, architecture_, whole.text());
-    }
     used_.insert(name);
     if (tensor.layout != core::Layout::rows || tensor.shape.elements() != parts * shape.elements() || !tensor.format->holds(shape.width()))
         fail(ErrorKind::format, "{}: tensor '{}' has shape {} in {}, the metadata of this {} model calls for {} x {}", weights_.file().path(), name,
@@ -170,11 +191,22 @@ static graph::Graph built(const Weights& weights, std::int64_t rows, std::int64_
     }
 }
 
+// The adapter with its matrices as the weights hold them now: a session puts them in panels like others.
+static graph::Graph adapted(const graph::Graph& graph, const Weights& weights) {
+    if (!weights.adapter()) return graph;
+    files::Adapter adapter = *weights.adapter();
+    for (files::Adapter::Pair& pair : adapter.pairs)
+        pair.a = weights.find(pair.weight + std::string(files::adapter_a)), pair.b = weights.find(pair.weight + std::string(files::adapter_b));
+    return add_adapter(graph, adapter);
+}
+
 graph::Graph build(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t wanted_rows, std::int64_t context) {
-    return built(weights, rows, wanted_rows, context, [&](Builder& builder) {
-        builder.graph.output(family.build(builder));
-        builder.require_all_used();
-    });
+    return adapted(built(weights, rows, wanted_rows, context,
+                         [&](Builder& builder) {
+                             builder.graph.output(family.build(builder));
+                             builder.require_all_used();
+                         }),
+                   weights);
 }
 
 graph::Graph build_encoder(const Model& family, const Weights& weights, std::int64_t rows, std::int64_t context) {

@@ -12,6 +12,7 @@
 
 #include "ops/attention/kernels.h"
 #include "ops/attention_gradient/kernel.h"
+#include "ops/pair_product.h"
 #include "ops/sequences.h"
 #include "ops/support.h"
 
@@ -160,7 +161,12 @@ static std::vector<Case> cases() {
     return list;
 }
 
-static const Kernel kernels[] = {{.name = "blocks", .doc = "32 queries of a head against all their keys, products in register tiles", .run = gradient_kernel}};
+static std::string declines_pairs(const NodeView&) { return cpu::has_avx512_bf16() ? "" : "needs products of bf16 pairs (AVX512_BF16)"; }
+
+static const Kernel kernels[] = {
+    {.name = "pair_blocks", .doc = "32 queries of a head against all their keys, products of bf16 pairs in register tiles", .run = pair_gradient_kernel, .unit = Unit::vector_bf16, .error = attention_pair_error, .declines = &declines_pairs},
+    {.name = "blocks", .doc = "32 queries of a head against all their keys, products in register tiles", .run = gradient_kernel},
+};
 
 }  // namespace tailor::ops::attention_gradient_kernels
 

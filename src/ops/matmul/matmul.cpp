@@ -10,6 +10,7 @@
 #include "ops/matmul/activations.h"
 #include "ops/matmul/integer_kind.h"
 #include "ops/matmul/kernels.h"
+#include "ops/pair_product.h"
 #include "ops/support.h"
 
 namespace tailor::ops::matmul_kernels {
@@ -68,7 +69,7 @@ void write_panel_sums(const Call& call, std::int64_t panel, std::int64_t first_r
 
 static std::int64_t scratch_bytes(const NodeView& node) {
     const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
-    return std::max({activation_bytes(rows, k), rows * k * 4, tile_scratch_bytes(rows, k)});
+    return std::max({activation_bytes(rows, k), rows * k * 4, tile_scratch_bytes(rows, k), pair_scratch_bytes(rows, k, node.inputs[1].shape[0])});
 }
 
 static std::vector<Case> cases() {
@@ -86,6 +87,7 @@ static std::vector<Case> cases() {
     }
     list.push_back({.inputs = {f32({2, 3000}), of("f32", {300, 3000})}});
     list.push_back({.inputs = {f32({130, 700}), of("f32", {1, 700})}});
+    list.push_back({.inputs = {f32({33, 4200}), of("f32", {260, 4200})}});  // more than pair_stretch()
     return list;
 }
 
@@ -168,12 +170,21 @@ static std::string declines_many_rows(const NodeView& node) {
     return rows <= few_rows ? "" : core::format("made for up to {} rows, here are {}", few_rows, rows);
 }
 
+static std::string declines_pairs(const NodeView& node) { return declines_pair_product(node.inputs[0].shape.rows(), node.inputs[1].shape[1], node.inputs[1].shape[0]); }
+
+static void run_pairs(const Call& call) noexcept {
+    const core::Tensor &x = call.inputs[0], &y = call.output, *const bias = call.input(2);
+    const Product product{x.row_f32(0), x.row_stride_bytes / 4, 1, call.inputs[1], y.row_f32(0), y.row_stride_bytes / 4, x.shape.rows()};
+    run_pair_product.at(call.isa)({product, true, bias ? bias->row_f32(0) : nullptr}, *call.pool, call.isa, call.scratch);
+}
+
 static std::vector<Value> gradient(const Differentiation& d) {
     return {d.wants(0) ? d.graph.add("matmul_transposed", {d.gradient, d.input(1)}) : -1, d.wants(1) ? d.graph.add("weight_gradient", {d.gradient, d.input(0)}) : -1,
             d.wants(2) ? d.graph.add("column_sum", {d.gradient}) : -1};
 }
 
 static const Kernel kernels[] = {
+    {.name = "pairs", .doc = "any weights and activations as pairs of bf16, sums in f32", .run = {{nullptr, nullptr, &run_pairs}}, .unit = Unit::vector_bf16, .error = pair_error, .declines = &declines_pairs},
     {.name = "panel_tiles_8", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles", .run = tile_kernel_short, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines_short_tiles},
     {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles, two of them for each number", .run = tile_kernel_exact, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_exact_tiles},
     {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_short},

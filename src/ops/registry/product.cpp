@@ -76,18 +76,6 @@ static void lay_out(const Product& product, std::int64_t t, std::int64_t p, std:
         for (std::int64_t i = done; i < count; ++i) out[i * rows + r] = from[r * product.a_row + i];
 }
 
-/// `count` numbers of row `p` of B from `column` on, which is a multiple of the unit's width.
-static void read_row(const core::Tensor& b, std::int64_t p, std::int64_t column, std::int64_t count, cpu::Isa isa, float* out) noexcept {
-    const formats::Format& format = *b.format;
-    if (b.layout == core::Layout::rows) {
-        format.decode.at(isa)(b.row(p) + column / format.values_per_block * format.bytes_per_block, out, count);
-        return;
-    }
-    const std::byte* const panel = b.data + p / formats::panel_rows * formats::panel_bytes(format, b.shape.width());
-    const std::int64_t before = format.integers ? column / formats::panel_unit * formats::unit_bytes(format, formats::panel_unit) : column * formats::panel_rows * format.bytes_per_block;
-    formats::decode_panel_row(format, panel + before, p % formats::panel_rows, count, out);
-}
-
 /// Rows [p, p + count) of B, columns [begin, end), to panels [panel][piece_depth][panel_columns]; missing columns become zeros.
 static void read_panels(const Product& product, std::int64_t begin, std::int64_t end, std::int64_t p, std::int64_t count, cpu::Isa isa, float* panels) noexcept {
     const std::int64_t columns = end - begin, across = (columns + panel_columns - 1) / panel_columns;
@@ -97,7 +85,7 @@ static void read_panels(const Product& product, std::int64_t begin, std::int64_t
         for (std::int64_t j = 0; j < across; ++j)
             std::memcpy(panels + (j * piece_depth + i) * panel_columns, product.b.row_f32(p + i) + begin + j * panel_columns, static_cast<std::size_t>(panel_columns) * sizeof(float));
     for (std::int64_t i = 0; i < count && !plain; ++i) {
-        read_row(product.b, p + i, begin, columns, isa, row);
+        read_product_row(product.b, p + i, begin, columns, isa, row);
         for (std::int64_t j = 0; j < across; ++j)
             std::memcpy(panels + (j * piece_depth + i) * panel_columns, row + j * panel_columns, static_cast<std::size_t>(panel_columns) * sizeof(float));
     }
@@ -160,6 +148,17 @@ namespace product_kernels {
 static constexpr cpu::PerIsa<RunProduct> run_at = TAILOR_EACH_ISA(run);
 }
 const cpu::PerIsa<RunProduct> run_product = product_kernels::run_at;
+
+void read_product_row(const core::Tensor& b, std::int64_t row, std::int64_t column, std::int64_t count, cpu::Isa isa, float* out) noexcept {
+    const formats::Format& format = *b.format;
+    if (b.layout == core::Layout::rows) {
+        format.decode.at(isa)(b.row(row) + column / format.values_per_block * format.bytes_per_block, out, count);
+        return;
+    }
+    const std::byte* const panel = b.data + row / formats::panel_rows * formats::panel_bytes(format, b.shape.width());
+    const std::int64_t before = format.integers ? column / formats::panel_unit * formats::unit_bytes(format, formats::panel_unit) : column * formats::panel_rows * format.bytes_per_block;
+    formats::decode_panel_row(format, panel + before, row % formats::panel_rows, count, out);
+}
 
 std::int64_t product_scratch_bytes(std::int64_t m, std::int64_t depth) {
     return m * std::min(product_kernels::base::block_depth, depth) * static_cast<std::int64_t>(sizeof(float)) + 64;

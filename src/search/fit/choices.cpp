@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/statistics.h"
 #include "files/registry.h"
+#include "formats/private_types.h"
 #include "formats/registry.h"
 
 namespace tailor::search {
@@ -94,7 +95,7 @@ std::vector<const formats::Format*> candidate_formats(const FitOptions& options)
     std::vector<const formats::Format*> list;
     if (options.formats.empty()) {
         for (const formats::Format* format : formats::all())
-            if (format->weights && format->encode && format->gguf_type >= 0) list.push_back(format);
+            if (format->weights && format->encode && formats::is_common(*format)) list.push_back(format);
     } else {
         for (const std::string& name : options.formats) list.push_back(&formats::get(name));
     }

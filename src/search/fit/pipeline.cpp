@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "files/registry.h"
+#include "formats/private_types.h"
 #include "formats/registry.h"
 #include "measure/machine.h"
 #include "search/fit/evaluator.h"
@@ -118,7 +119,7 @@ void allocate(Fit& fit, double time_tightening) {
 
 void find_uniforms(Fit& fit) {
     for (const formats::Format* format : formats::all()) {
-        if (!format->weights || format->gguf_type < 0) continue;
+        if (!format->weights || !formats::is_common(*format)) continue;
         UniformCandidate u{format, uniform_assignment(fit.groups, *format), {}, -1};
         bool present = false;  // a format that no weight can take is not a candidate
         for (const Group& group : fit.groups) present |= group.index_of(*format) < group.choices.size();

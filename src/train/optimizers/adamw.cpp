@@ -38,6 +38,7 @@ extern const Optimizer adamw = {
     .doc = "mean over root mean square of each weight's gradients; 8 bytes per weight",
     .rate = 2e-3,
     .weight_decay = 0.1,
+    .by_number = true,
     .state = &adamw_state,
     .update = &adamw_update,
 };

@@ -111,6 +111,7 @@ extern const Optimizer adamw_8bit = {
     .doc = "AdamW with moments in eight bits, block by block; 2 bytes per weight",
     .rate = 2e-3,
     .weight_decay = 0.1,
+    .by_number = true,
     .state = &adamw_8bit_state,
     .update = &adamw_8bit_update,
 };

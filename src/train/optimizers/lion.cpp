@@ -29,6 +29,7 @@ extern const Optimizer lion = {
     .doc = "the sign of a mean gradient; 4 bytes per weight",
     .rate = 2e-4,
     .weight_decay = 1,
+    .by_number = true,
     .state = &lion_state,
     .update = &lion_update,
 };

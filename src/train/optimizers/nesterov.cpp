@@ -11,6 +11,7 @@ extern const Optimizer nesterov = {
     .doc = "gradient descent with Nesterov's momentum 0.9; 4 bytes per weight",
     .rate = 0.1,
     .weight_decay = 0,
+    .by_number = true,
     .state = &momentum_state,
     .update = &momentum_update<true>,
 };

@@ -6,6 +6,7 @@
 // itself, in chunks whose borders do not depend on the number of threads.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,15 +45,22 @@ class State {
     /// Part `i` as numbers of type T.
     template <class T>
     T* part(std::size_t i) {
-        return reinterpret_cast<T*>(parts_[i].data());
+        return reinterpret_cast<T*>(parts_[i].get());
     }
     std::size_t count() const { return parts_.size(); }
     std::string_view name(std::size_t i) const { return names_[i]; }
-    std::span<std::byte> bytes(std::size_t i) { return parts_[i]; }
+    std::span<std::byte> bytes(std::size_t i) { return {parts_[i].get(), sizes_[i]}; }
+
+    /// From here on the bytes lie in files without names in `folder` (empty: where such files go), mapped into memory, and rest() takes
+    /// them out of memory until they are touched again. Throws Error(io) naming the folder if there is no room.
+    void move_to_disk(const std::string& folder);
+    void rest();
 
   private:
     std::vector<std::string_view> names_;
-    std::vector<std::vector<std::byte>> parts_;
+    std::vector<std::shared_ptr<std::byte>> parts_;
+    std::vector<std::size_t> sizes_;
+    bool on_disk_ = false;
 };
 
 /// One tensor at one step.
@@ -73,6 +81,7 @@ struct Optimizer {
     std::string_view doc;     ///< one sentence
     double rate = 0;          ///< a peak of the rate that suits most models
     double weight_decay = 0;  ///< likewise, of matrices
+    bool by_number = false;   ///< parts of whole chunks of a tensor may be moved apart from each other, each with a state of its own
     std::vector<StatePart> (*state)(const Parameter& parameter) = nullptr;
     /// Moves the weights; all numbers given are finite. The same bits for any number of threads.
     void (*update)(const Update& update) = nullptr;
