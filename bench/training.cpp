@@ -2,7 +2,7 @@
 //
 //     bench_training [model.gguf or shape] [--batch 16] [--context 256] [--steps 3] [--threads 2] [--isa avx512] [--precision bf16] [--nodes 0]
 //
-// The model is a file with weights of single values (f32) or a synthetic shape (llama-15m and the like). The step is that of train::Trainer
+// The model is a file with weights of single values (f32) or a synthetic shape (llama-160m and the like). The step is that of train::Trainer
 // without its optimizer: all gradients, no weight moved. The peaks are measured beside it. With --nodes N the N slowest nodes follow.
 #include <algorithm>
 #include <chrono>
@@ -145,7 +145,7 @@ void run(const std::string& name, Options& options) {
 
 int main(int count, char** arguments) {
     Options options{{"--batch", "16"}, {"--context", "256"}, {"--steps", "3"}, {"--threads", "0"}, {"--isa", cpu::name(cpu::active_isa())}, {"--precision", "bf16"}, {"--nodes", "0"}};
-    std::string name = "llama-15m";
+    std::string name = "llama-160m";
     for (int i = 1; i < count; ++i) {
         if (options.contains(arguments[i]) && i + 1 < count) options[arguments[i]] = arguments[i + 1], ++i;
         else if (arguments[i][0] != '-') name = arguments[i];

@@ -18,7 +18,7 @@ import unittest
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "tailor"
 MPIRUN = shutil.which("mpirun")
 TEXT = "It was a dark and stormy night, and the rain fell in torrents upon the house. " * 60
-MODEL = ["--family", "llama", "--vocabulary", "default", "--layers", "2", "--width", "32"]
+MODEL = ["--family", "llama", "--vocabulary", "default", "--layers", "2", "--width", "32", "--precision", "f32"]
 TOLERANCE = 1e-5  # relative, of a loss: sums of four parts in another order
 
 
@@ -71,11 +71,9 @@ class Workers(unittest.TestCase):
             worst = self.assert_near(four, one)
             print(f"{optimizer}: ten losses of four processes within {worst:.1e} of one's", file=sys.stderr)
 
-    def test_a_killed_process_ends_all_and_the_training_goes_on(self):
-        options = ("--optimizer", "adamw-8bit", "--steps", "16", "--accumulate", "2", "--eval-file", "text.txt", "--eval-windows", "6")
-        resume = (*options, "--checkpoint", "run.checkpoint", "--checkpoint-every", "3", "--resume")
-        whole = self.run_to_end(4, *options)
-        process = subprocess.Popen(command(4, *resume), cwd=self.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def kill_one(self, options):
+        """Kills a process after seven steps; what was told until the end, and whether the message names the process and the checkpoint."""
+        process = subprocess.Popen(command(4, *options), cwd=self.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         told = b""
         while b'"step":7' not in told.replace(b" ", b""):
             line = process.stdout.readline()
@@ -85,14 +83,28 @@ class Workers(unittest.TestCase):
         os.kill(victim, signal.SIGKILL)
         rest, errors = process.communicate(timeout=60)
         self.assertNotEqual(process.returncode, 0)
-        self.assertRegex(errors.decode(), re.escape(f"(id {victim} on ") + r".*\) is no more, so the training ends; the same command with --resume goes on from run.checkpoint")
-        self.assertLess(max(losses_of((told + rest).decode())), 16)
+        self.assertIn("exited on signal 9", errors.decode())
+        checkpoint = options[options.index("--checkpoint") + 1]
+        message = re.escape(f"(id {victim} on ") + r".*\) is no more, so the training ends; the same command with --resume goes on from " + re.escape(checkpoint)
+        return (told + rest).decode(), re.search(message, errors.decode()) is not None
+
+    def test_a_killed_process_ends_all_and_the_training_goes_on(self):
+        options = ("--optimizer", "adamw-8bit", "--steps", "16", "--accumulate", "2", "--eval-file", "text.txt", "--eval-windows", "6")
+        resume = (*options, "--checkpoint", "run.checkpoint", "--checkpoint-every", "3", "--resume")
+        whole = self.run_to_end(4, *options)
+        told, named = self.kill_one(resume)
+        # mpirun gives processes a second between its two signals: on a machine that is busy enough, too little for a last word.
+        for attempt in ("second", "third"):
+            if not named:
+                named = self.kill_one((*options, "--checkpoint", f"{attempt}.checkpoint", "--resume"))[1]
+        self.assertTrue(named, "three times the end of a process was not told")
+        self.assertLess(max(losses_of(told)), 16)
         for processes in (1, 2):  # before the file goes on: other numbers of processes can, too
             shutil.copy(self.path / "run.checkpoint", self.path / f"copy{processes}.checkpoint")
             self.assert_near(losses := self.run_to_end(processes, *options, "--checkpoint", f"copy{processes}.checkpoint", "--resume"), {step: whole[step] for step in losses})
         after = self.run_to_end(4, *resume)
         self.assertGreaterEqual(min(after), 7)
-        for step, loss in {**losses_of((told + rest).decode()), **after}.items():
+        for step, loss in {**losses_of(told), **after}.items():
             self.assertEqual(repr(loss), repr(whole[step]), f"step {step}")
         self.assertEqual([path.name for path in self.path.glob("run.checkpoint*")], ["run.checkpoint"])
 

@@ -218,11 +218,12 @@ class HeldOut {
     std::unique_ptr<train::TokenWindows> windows_;
 };
 
-static std::uint64_t write_student(const std::string& path, const files::File& student, const train::Trainer& trainer, const train::Rounding* rounding) {
+static std::uint64_t write_student(const std::string& path, const files::File& teacher, const files::File& student, const train::Trainer& trainer, const train::Rounding* rounding) {
     const auto rounds = [&](std::string_view name) { return rounding && rounding->rounds(name); };
-    const files::WritePlan plan = compress::quantized_plan(student, [&](const files::TensorInfo& info) -> const formats::Format& {
+    files::WritePlan plan = compress::quantized_plan(student, [&](const files::TensorInfo& info) -> const formats::Format& {
         return rounds(info.name) ? rounding->format(info.name) : *trainer.held(info.name).format;
     });
+    plan.metadata.set_text(train::distilled_from_key, train::model_hash(teacher));
     return files::kind_for(path).write(path, plan, [&](std::size_t i) {
         const files::WritePlan::Entry& entry = plan.tensors[i];
         return rounds(entry.name) ? rounding->written(entry.name, entry.shape) : trainer.held(entry.name);
@@ -261,7 +262,7 @@ static void run(Options& options) {
     training.learn();
     tell("after");
     if (!s.train.output.empty())
-        note(core::format("{}: {}", s.train.output, core::human_bytes(static_cast<double>(write_student(s.train.output, student->file(), training.trainer(), how.rounding.get())))));
+        note(core::format("{}: {}", s.train.output, core::human_bytes(static_cast<double>(write_student(s.train.output, teacher->file(), student->file(), training.trainer(), how.rounding.get())))));
 }
 
 }  // namespace tailor::cli::distill_command

@@ -52,7 +52,8 @@ static void declare(Options& options, Settings& s) {
     options.add("-o,--output", s.output, "adapter.gguf, or a new folder in PEFT's form; with --method full the tuned model");
     options.add("--merge", s.merge, "also write the model with the adapter merged into its weights");
     options.add("--method", s.method, methods);
-    options.flag("--zeroth-order", s.zeroth_order, "without gradients: two passes forth per step, in the memory of running (Malladi et al., 2023); also --method zeroth-order, for full");
+    options.flag("--zeroth-order", s.zeroth_order,
+                 "without gradients: two passes forth per step, in the memory of running (Malladi et al., 2023); also --method zeroth-order, for full");
     options.add("--rank", s.rank, "rows of A and columns of B; 0: 16, one-bit 128");
     options.add("--alpha", s.alpha, "the adapter counts alpha / rank times; 0: twice the rank");
     options.add("--targets", s.targets, "weights with such parts in their names, attn,ffn_down; all: every matrix of the layers");
@@ -258,7 +259,9 @@ static void write_results(const Settings& s, const files::File& file, const trai
         return;
     }
     const files::Adapter adapter = low_rank->finished();
-    if (!s.output.empty()) told(s.output, files::write_adapter(s.output, adapter, file, formats::get(s.format.empty() || !s.merge.empty() ? std::string(s.kind()->file_format) : s.format)));
+    // --format is that of the merged model where one is written.
+    const std::string format = s.format.empty() || !s.merge.empty() ? std::string(s.kind()->file_format) : s.format;
+    if (!s.output.empty()) told(s.output, files::write_adapter(s.output, adapter, file, formats::get(format)));
     if (s.merge.empty()) return;
     ProgressLine line("values merged");
     told(s.merge, write_merged(file, adapter, s.merge, s.format.empty() ? nullptr : &formats::get(s.format), pool, line.callback()));

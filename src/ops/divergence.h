@@ -39,7 +39,8 @@ static Divergence divergence(const float* p, const float* q, std::int64_t width,
     }
     for (; i < width; ++i) {
         const double e = std::exp(static_cast<double>((p[i] - d.largest_p) * inverse_temperature));
-        d.total_p += e, d.total_q += std::exp(static_cast<double>((q[i] - d.largest_q) * inverse_temperature)), product += e * static_cast<double>(p[i] - q[i]);
+        d.total_p += e, d.total_q += std::exp(static_cast<double>((q[i] - d.largest_q) * inverse_temperature));
+        product += e * (static_cast<double>(p[i]) - static_cast<double>(q[i]));
     }
     const auto scale = static_cast<double>(inverse_temperature);
     d.log_ratio = std::log(d.total_p) - std::log(d.total_q) + (static_cast<double>(d.largest_p) - static_cast<double>(d.largest_q)) * scale;

@@ -28,8 +28,7 @@ constexpr std::int64_t pair_stretch(std::int64_t depth) {
 }
 
 /// Rows of a tile of A and columns of a panel of B, at avx512, and the words of 32 bits from one to the next. Beyond the depth they hold a line or two
-/// of nothing: with a power of two between them, lines written one after the other would share a few sets of the cache, which cost a third
-/// of a product's speed.
+/// of nothing: with a power of two between them, lines written one after the other would share a few sets of the cache and push each other out.
 inline constexpr int pair_tile_rows = 12, pair_panel_columns = 32;
 constexpr std::int64_t pair_tile_words(std::int64_t depth) { return (depth + 1) / 2 * pair_tile_rows + 16; }
 constexpr std::int64_t pair_panel_words(std::int64_t depth) { return (depth + 1) / 2 * pair_panel_columns + 32; }

@@ -15,6 +15,9 @@ namespace tailor::train {
 using core::ErrorKind;
 using core::fail;
 
+// Of the difference of both formulas, at which steps are no longer halved: the better one is then off by about its square.
+static constexpr double good_enough = 1e-3;
+
 static std::vector<core::Tensor> like(std::span<const core::Tensor> tensors) {
     std::vector<core::Tensor> result;
     for (const core::Tensor& tensor : tensors) result.push_back(formats::make_tensor(formats::get("f32"), tensor.shape));
@@ -87,36 +90,51 @@ class Moved {
     std::vector<core::Tensor> saved_;
 };
 
+/// grad L(w + t v) - grad L(w - t v)
+static std::vector<core::Tensor> difference(Trainer& trainer, Moved& moved, const Sequences& sequences, std::span<const core::Tensor> direction, double t) {
+    std::vector<core::Tensor> result = like(direction);
+    for (const float sign : {1.0f, -1.0f}) {
+        moved.to(sign * t, direction);
+        double loss = 0;
+        const std::vector<core::Tensor> gradients = trainer.gradients(sequences.ids, sequences.targets, loss);
+        if (!std::isfinite(loss)) fail(ErrorKind::numeric, "the loss is not finite {} times the direction away from the weights; a smaller step may help", t);
+        for (std::size_t i = 0; i < gradients.size(); ++i)
+            for (std::size_t k = 0; k < numbers(result[i]).size(); ++k) numbers(result[i])[k] += sign * numbers(gradients[i])[k];
+    }
+    return result;
+}
+
+static HessianProduct product_of(std::span<const core::Tensor> near, std::span<const core::Tensor> far, double h, core::Pool& pool) {
+    HessianProduct result{.product = like(near)};
+    double squares = 0;
+    for (std::size_t i = 0; i < near.size(); ++i)
+        for (std::size_t k = 0; k < numbers(near[i]).size(); ++k) {
+            const double plain = static_cast<double>(numbers(near[i])[k]) / (2 * h);
+            const double better = (8 * static_cast<double>(numbers(near[i])[k]) - static_cast<double>(numbers(far[i])[k])) / (12 * h);
+            numbers(result.product[i])[k] = static_cast<float>(better);
+            squares += (plain - better) * (plain - better);
+        }
+    const double size = gradient_norm(result.product, pool);
+    result.relative_error = size > 0 ? std::sqrt(squares) / size : 0;
+    return result;
+}
+
 HessianProduct hessian_product(Trainer& trainer, const Sequences& sequences, std::span<const core::Tensor> direction, double step) {
     const double length = gradient_norm(direction, trainer.pool());
     if (direction.size() != trainer.trained().size() || !(length > 0)) fail(ErrorKind::bug, "a direction of {} tensors and norm {} for {} weights", direction.size(), length, trainer.trained().size());
-    const double h = step * gradient_norm(trainer.trained(), trainer.pool()) / length;
-    HessianProduct result{.product = like(direction)};
-    const std::vector<core::Tensor> plain = like(direction);
+    double h = step * gradient_norm(trainer.trained(), trainer.pool()) / length;
     Moved moved(trainer);
-    // Each of the four points with its weight in either formula.
-    struct Point {
-        double at, four, two;
-    };
-    for (const Point& p : {Point{-2, 1, 0}, {-1, -8, -6}, {1, 8, 6}, {2, -1, 0}}) {
-        moved.to(p.at * h, direction);
-        double loss = 0;
-        const std::vector<core::Tensor> gradients = trainer.gradients(sequences.ids, sequences.targets, loss);
-        if (!std::isfinite(loss)) fail(ErrorKind::numeric, "the loss is not finite {} of the weights' norm away; a smaller step may help", std::abs(p.at) * step);
-        for (std::size_t i = 0; i < gradients.size(); ++i) {
-            const std::span<const float> g = numbers(gradients[i]);
-            const std::span<float> four = numbers(result.product[i]), two = numbers(plain[i]);
-            for (std::size_t k = 0; k < g.size(); ++k) {
-                four[k] += static_cast<float>(p.four / (12 * h) * static_cast<double>(g[k]));
-                two[k] += static_cast<float>(p.two / (12 * h) * static_cast<double>(g[k]));
-            }
-        }
+    std::vector<core::Tensor> far = difference(trainer, moved, sequences, direction, 2 * h), near = difference(trainer, moved, sequences, direction, h);
+    HessianProduct best = product_of(near, far, h, trainer.pool());
+    // Every halving takes two gradients, since near becomes far; 2^-12 of the first step is where f32 leaves nothing.
+    for (int halvings = 0; halvings < 12 && best.relative_error > good_enough; ++halvings) {
+        far = std::move(near), h /= 2;
+        near = difference(trainer, moved, sequences, direction, h);
+        HessianProduct finer = product_of(near, far, h, trainer.pool());
+        if (finer.relative_error > best.relative_error) break;
+        best = std::move(finer);
     }
-    for (std::size_t i = 0; i < plain.size(); ++i)
-        for (std::size_t k = 0; k < numbers(plain[i]).size(); ++k) numbers(plain[i])[k] -= numbers(result.product[i])[k];
-    const double size = gradient_norm(result.product, trainer.pool());
-    result.relative_error = size > 0 ? gradient_norm(plain, trainer.pool()) / size : 0;
-    return result;
+    return best;
 }
 
 HessianDiagonal hessian_diagonal(Trainer& trainer, const Sequences& sequences, int draws, std::uint64_t seed) {

@@ -7,7 +7,8 @@
 // a batch of one: with some hundred rows a sequence fills the processor by itself, and they need no more memory than a
 // step. Operators of a gradient pass have no derivatives of their own, so H v is a difference of gradients along v, exact but for two
 // errors that pull apart: with four gradients, (8 (g(h) - g(-h)) - (g(2h) - g(-2h))) / 12h, the steps' error falls with h^4, so that h can
-// be large against what f32 rounds away. The difference to the plain (g(h) - g(-h)) / 2h is told with each product: an upper bound in practice.
+// be large against what f32 rounds away. h is halved until the plain (g(h) - g(-h)) / 2h says the same to a thousandth, or until rounding makes
+// both differ more again; their difference is told with the product.
 #pragma once
 #include <functional>
 #include <memory>
@@ -38,10 +39,10 @@ std::vector<core::Tensor> fisher_diagonal(Trainer& trainer, const Sequences& seq
 
 struct HessianProduct {
     std::vector<core::Tensor> product;  ///< in the order of trainer.trained()
-    double relative_error = 0;          ///< an estimate, of the product's norm
+    double relative_error = 0;          ///< how far the plain difference is from this one, of the product's norm
 };
 /// H v of the mean loss of one step's sequences (batch x accumulate of them); `direction` as trainer.trained(), not all 0. The weights are as
-/// before afterwards, to the bit. `step`: how far from the weights, as a share of their norm.
+/// before afterwards, to the bit. `step`: how far from the weights to begin, as a share of their norm. Takes four gradients or more.
 HessianProduct hessian_product(Trainer& trainer, const Sequences& sequences, std::span<const core::Tensor> direction, double step = 2e-3);
 
 /// Estimates by random signs.

@@ -37,12 +37,13 @@ StudentFile::StudentFile(const files::File& student, const files::File& teacher,
     path_ = student.path();
     metadata_ = student.metadata();
     tensors_ = student.tensors();
+    const bool trained_since = !student.metadata().text(distilled_from_key, "").empty();
     for (files::TensorInfo& info : tensors_) {
         if (!info.format || !decoded(info)) continue;
         const core::Tensor stored = student.read(info);
         core::Tensor weight = in_f32(stored);
         const files::TensorInfo* const other = teacher.find(info.name);
-        if (info.format->values_per_block > 1 && other && other->format && other->format->values_per_block == 1 && other->format->weights && other->shape == info.shape)
+        if (!trained_since && info.format->values_per_block > 1 && other && other->format && other->format->values_per_block == 1 && other->format->weights && other->shape == info.shape)
             if (const core::Tensor whole = in_f32(teacher.read(*other)); is_rounding_of(whole, stored)) weight = whole, ++taken_;
         info.format = weight.format, info.type_name = "F32", info.bytes = static_cast<std::uint64_t>(4 * weight.shape.elements());
         decoded_[info.name] = weight;

@@ -2,7 +2,7 @@
 //
 // A weight in blocks has no gradient of its own, so what is trained is an f32 weight that rounds to it. Where the teacher has the weight that the
 // student's was rounded from (same name and shape, and hardly farther from it than its own rounding to that format), that one is
-// taken, since it knows more than the rounded one; else, as for a student that was trained since, the student's is decoded.
+// taken, since it knows more than the rounded one; else the student's is decoded, and so is all of a student that says it was trained since.
 #pragma once
 #include <functional>
 #include <map>
@@ -10,6 +10,9 @@
 #include "files/file.h"
 
 namespace tailor::train {
+
+/// Key of the metadata of a file whose weights were distilled: the hash of the teacher.
+inline constexpr std::string_view distilled_from_key = "tailor.distilled_from";
 
 class StudentFile : public files::File {
   public:

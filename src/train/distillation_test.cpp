@@ -232,6 +232,8 @@ TEST(StudentFile, TakesFromTheTeacherWhatWasRounded) {
     EXPECT_EQ(file.find(far)->format->name, "f32");
     EXPECT_FALSE(same(file.read(*file.find(far)), teacher.at(far)));
     EXPECT_TRUE(same(file.read(*file.find("output_norm.weight")), teacher.at("output_norm.weight")));
+    student.metadata().set_text(distilled_from_key, "a teacher");
+    EXPECT_EQ(StudentFile(student, teacher, [](const files::TensorInfo& t) { return t.format->name == "q4_0"; }).taken(), 0) << "it was trained since";
 }
 
 TEST(HiddenStates, AreFoundInEveryFamilyThatCanBeTrained) {

@@ -22,6 +22,24 @@ using core::fail;
 
 static bool is_single(const formats::Format* format) { return format && format->weights && (format->name == "f32" || format->name == "f16" || format->name == "bf16"); }
 
+/// The file's tensor in memory that may be written to. Pages of the file go back as they are copied: a large matrix is never there twice.
+static core::Tensor own_copy(const files::File& file, const files::TensorInfo& info, core::Tensor from) {
+    // Made for us alone, by a file that computes its tensors: held here and by the weights.
+    if (from.owner && from.owner.use_count() == 2) return from;
+    constexpr std::int64_t held_bytes = 16 << 20;
+    const core::Tensor copy = formats::make_tensor(*info.format, info.shape);
+    const std::int64_t row_bytes = info.format->row_bytes(info.shape.width());
+    std::int64_t since_release = 0;
+    for (std::int64_t r = 0; r < info.shape.rows(); ++r) {
+        std::memcpy(copy.row(r), from.row(r), static_cast<std::size_t>(row_bytes));
+        if ((since_release += row_bytes) < held_bytes) continue;
+        file.release(info);
+        since_release = 0;
+    }
+    file.release(info);
+    return copy;
+}
+
 ZerothOrder::ZerothOrder(const files::File& file, core::Pool& pool, ZerothOrderOptions options) : file_(file), pool_(pool), options_(std::move(options)), weights_(file) {
     if (options_.batch < 1 || options_.context < 1 || options_.accumulate < 1)
         fail(ErrorKind::usage, "{} batches of {} sequences of {} tokens cannot be trained on", options_.accumulate, options_.batch, options_.context);
@@ -29,10 +47,7 @@ ZerothOrder::ZerothOrder(const files::File& file, core::Pool& pool, ZerothOrderO
     if (!options_.objective) options_.objective = std::make_shared<Objective>();
     for (const files::TensorInfo& info : file.tensors()) {
         if (!options_.objective->trains(info.name) || !is_single(info.format)) continue;
-        const core::Tensor from = weights_.find(info.name), copy = formats::make_tensor(*info.format, info.shape);
-        for (std::int64_t r = 0; r < info.shape.rows(); ++r) std::memcpy(copy.row(r), from.row(r), static_cast<std::size_t>(info.format->row_bytes(info.shape.width())));
-        weights_.replace(info.name, copy);
-        file.release(info);
+        weights_.replace(info.name, own_copy(file, info, weights_.find(info.name)));
     }
     if (options_.pack) pack_frozen(weights_, options_.context, *options_.objective, pool_);
     const auto rows = static_cast<std::int32_t>(options_.batch * options_.context), context = static_cast<std::int32_t>(options_.context);

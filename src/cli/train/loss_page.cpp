@@ -23,6 +23,7 @@ constexpr std::string_view run_style = R"(
 @media screen and (prefers-color-scheme: dark) { :root { --r0: #74baf5; --r1: #f2a65e; --r2: #7fd08f; --r3: #dd9be2; --r4: #e0c65a; --r5: #ff8fa8; } }
 .learned { fill: none; stroke-width: 1.2; opacity: 0.55; } .held { fill: none; stroke-width: 2.2; }
 th svg { display: inline-block; width: 24px; height: 12px; margin-right: 8px; vertical-align: -1px; }
+th[scope=row] { min-width: 22ch; } th .small { white-space: normal; max-width: 60ch; }
 )";
 constexpr std::size_t colours = 6;
 

@@ -20,11 +20,12 @@ bool is_weight_matrix(const files::TensorInfo& tensor) {
     constexpr std::int64_t least_width = 32;
     // A router is a thousandth of a model and decides which experts are asked: its rounding costs more than it saves. So do tables of
     // positions, kinds of text and distances. Recurrent families keep vectors in rows, one per group, head or use (weights of norms,
-    // interpolation, bonuses), and low-rank mixers, which are few and steer everything after them.
+    // interpolation, bonuses), and low-rank mixers, which are few and steer everything after them. What cells
+    // multiply their own output with goes around hundreds of times, and its operator takes f32.
     constexpr std::string_view kept[] = {
         ".ffn_gate_inp", "position_embd.", "token_types.", ".attn_rel_b.", "_norm.weight", "_mix_lerp_", ".time_mix_first.", ".time_mix_r_k.",
         ".time_mix_decay_w", ".time_mix_w1.", ".time_mix_w2.", ".time_mix_a1.", ".time_mix_a2.", ".time_mix_v1.", ".time_mix_v2.",
-        ".time_mix_g1.", ".time_mix_g2.",
+        ".time_mix_g1.", ".time_mix_g2.", ".lstm_recurrent.",
     };
     for (const std::string_view part : kept)
         if (tensor.name.find(part) != std::string::npos) return false;

@@ -113,12 +113,13 @@ static void encode(const float* values, const float* importance, std::byte* bloc
 static void split(const std::byte* block, BlockIntegers& out) noexcept {
     out.scale = load_u16(block);
     for (int j = 0; j < 4; ++j) {
-        out.group_scales[j] = std::to_integer<std::uint8_t>(block[2 + j]);
+        // Kernels know groups of 16 and 32.
+        out.group_scales[2 * j] = out.group_scales[2 * j + 1] = std::to_integer<std::uint8_t>(block[2 + j]);
         split_nibbles<32>(bytes_of(block + 6 + 32 * j), out.codes + 64 * j);
     }
 }
 
-static constexpr IntegerForm integers{.group = 64, .scales = ScaleKind::super, .table = base::quantiles, .split = &split};
+static constexpr IntegerForm integers{.group = 32, .scales = ScaleKind::super, .table = base::quantiles, .split = &split};
 
 extern const Format nf4 = {
     .name = "nf4",

@@ -211,7 +211,7 @@ static void multiply_transposed(const PairProduct& work, std::int64_t depth, cor
                     if (begin == 0) round_column_pair(product, p, from, block, tile_words, tiles);
                 }
             });
-            // Strips of rows by halves of the columns: with few of either, strips alone leave a thread idle for a tenth of the time.
+            // Strips of rows by halves of the columns: with few of either, strips alone leave a thread idle for up to a tenth of the time.
             const std::int64_t strips = (m + rows - 1) / rows, half = (count / 2 + panel_columns - 1) / panel_columns * panel_columns;
             pool.run(2 * strips, [&](std::int64_t u, int) {
                 const std::int64_t r = u % strips * rows, columns_end = u < strips ? half : count;

@@ -57,7 +57,8 @@ class Config {
     explicit Config(const std::string& path) : path_(path), json_(Json::parse(core::read_text_file(path), path)) {
         if (text("peft_type") != "LORA") fail(ErrorKind::unsupported, "{}: peft_type is {}; LORA alone is read", path, quoted(text("peft_type")));
         for (const char* const key : {"use_dora", "lora_bias", "use_qalora"})
-            if (const Json* const found = json_.find(key); found && found->text(-1) == "true") fail(ErrorKind::unsupported, "{}: {} is set, which changes the network otherwise than LoRA", path, key);
+            if (const Json* const found = json_.find(key); found && found->text(-1) == "true")
+                fail(ErrorKind::unsupported, "{}: {} is set, which changes the network otherwise than LoRA", path, key);
         if (const std::string bias = text("bias"); !bias.empty() && bias != "none") fail(ErrorKind::unsupported, "{}: bias is {}; only none is read", path, quoted(bias));
         if (const Json* const saved = json_.find("modules_to_save"); saved && !saved->is_null() && saved->is_array() && !saved->items().empty())
             fail(ErrorKind::unsupported, "{}: modules_to_save names whole weights; an adapter with such is not read", path);
@@ -99,7 +100,8 @@ static std::map<std::string, Module> read_modules(const std::string& path, const
     std::map<std::string, Module> modules;
     for (const safetensors::StoredTensor& stored : safetensors::parse_header(file.bytes(), path).tensors) {
         const bool is_a = stored.name.ends_with(a_suffix), is_b = stored.name.ends_with(b_suffix);
-        if (!stored.name.starts_with(prefix) || !(is_a || is_b)) fail(ErrorKind::unsupported, "{}: tensor {} is no part of a LoRA adapter as Tailor knows it", path, quoted(stored.name));
+        if (!stored.name.starts_with(prefix) || !(is_a || is_b))
+            fail(ErrorKind::unsupported, "{}: tensor {} is no part of a LoRA adapter as Tailor knows it", path, quoted(stored.name));
         const std::string name = without(stored.name, is_a ? a_suffix : b_suffix).substr(prefix.size());
         (is_a ? modules[name].a : modules[name].b) = safetensors::read_stored(stored, file.bytes().data() + stored.offset, path);
     }
@@ -168,7 +170,9 @@ std::uint64_t write_adapter_folder(const std::string& path, const Adapter& adapt
         written.insert(pair->weight), targets.insert(module.substr(module.rfind('.') + 1));
     }
     for (const Adapter::Pair& pair : adapter.pairs)
-        if (!written.contains(pair.weight)) fail(ErrorKind::unsupported, "{}: {} has no single weight of its own in a folder of {}; write a .gguf file", path, quoted(pair.weight), architecture_of(base).classes[0]);
+        if (!written.contains(pair.weight))
+            fail(ErrorKind::unsupported, "{}: {} has no single weight of its own in a folder of {}; write a .gguf file", path, quoted(pair.weight),
+                 architecture_of(base).classes[0]);
     if (::mkdir(path.c_str(), 0777) != 0) {
         const int error = errno;
         fail(error == EEXIST ? ErrorKind::usage : ErrorKind::io, "cannot write the folder {}: {}", path, std::strerror(error));
