@@ -43,6 +43,13 @@ void MappedFile::release(std::uint64_t offset, std::uint64_t bytes) const noexce
     if (begin < end && end <= size_) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
+void page_out(std::span<const std::byte> bytes) noexcept {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
+    const std::uintptr_t begin = (first + page - 1) / page * page, end = (first + bytes.size()) / page * page;
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+}
+
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part-" + std::to_string(::getpid())) {
     file_ = std::fopen(temporary_.c_str(), "wb");
     if (!file_) fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));

@@ -27,6 +27,9 @@ class MappedFile {
     std::size_t size_ = 0;
 };
 
+/// Takes whole pages inside memory that a file stands behind out of this process; they are read again when touched. Other memory stays.
+void page_out(std::span<const std::byte> bytes) noexcept;
+
 /// A file written beside its destination and renamed over it by commit(); if it is destroyed before, it is removed, so
 /// an error or Ctrl-C leaves the old file as it was.
 class AtomicFile {

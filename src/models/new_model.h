@@ -47,7 +47,9 @@ class NewModel : public files::File {
     /// known architectures for an unknown one.
     NewModel(std::string path, files::Metadata metadata, const Sizes& sizes, const Shapes& beforehand);
 
-    core::Tensor read(const files::TensorInfo& tensor) const override { return data_.at(tensor.name); }
+    /// f32 zeros, one memory for all calls until release().
+    core::Tensor read(const files::TensorInfo& tensor) const override;
+    void release(const files::TensorInfo& tensor) const override { data_.erase(tensor.name); }
     std::uint64_t bytes() const override;
 
   private:
@@ -56,7 +58,7 @@ class NewModel : public files::File {
     core::Tensor add(const std::string& name, const core::Shape& shape);
 
     Sizes sizes_;
-    std::map<std::string, core::Tensor> data_;
+    mutable std::map<std::string, core::Tensor> data_;  ///< made when first read
 };
 
 /// A new model whose metadata is describe()'s and `more`: keys as they are, or of the architecture ("attention.sliding_window"). Throws

@@ -40,8 +40,11 @@ Trainer::Trainer(const files::File& file, core::Pool& pool, TrainerOptions optio
     const int processes = options_.workers->count();
     if (options.batch % processes != 0) fail(ErrorKind::usage, "a batch of {} sequences cannot be shared by {} processes; use a multiple of {}", options.batch, processes, processes);
     options_.batch /= processes;
-    for (const files::TensorInfo& info : file.tensors())
-        if (options_.objective->trains(info.name) && info.format && info.format->weights && info.format->values_per_block == 1) weights_.replace(info.name, in_f32(weights_.find(info.name)));
+    for (const files::TensorInfo& info : file.tensors()) {
+        if (!options_.objective->trains(info.name) || !info.format || !info.format->weights || info.format->values_per_block != 1) continue;
+        weights_.replace(info.name, in_f32(weights_.find(info.name)));
+        file.release(info);
+    }
     const auto rows = static_cast<std::int32_t>(options_.batch * options.context);
     for (std::int32_t r = 0; r < rows; ++r) {
         wanted_.push_back(r);

@@ -295,6 +295,7 @@ class GgufFile : public File {
 
     void release(const TensorInfo& tensor) const override {
         if (mapping_) mapping_->release(tensor.offset, tensor.bytes);
+        else core::page_out(bytes_.subspan(tensor.offset, tensor.bytes));  // the model built in is a part of the program's file
     }
 
     std::uint64_t bytes() const override { return bytes_.size(); }

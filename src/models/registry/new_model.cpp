@@ -121,10 +121,16 @@ core::Tensor NewModel::make(const std::string& name, const core::Shape& shape, b
 }
 
 core::Tensor NewModel::add(const std::string& name, const core::Shape& shape) {
-    core::Tensor tensor = formats::make_tensor(formats::get("f32"), shape);
-    std::fill_n(tensor.row_f32(0), shape.elements(), 0.0f);
-    tensors_.push_back({.name = name, .format = tensor.format, .type_name = "F32", .shape = shape, .bytes = static_cast<std::uint64_t>(shape.elements()) * sizeof(float)});
-    return data_[name] = std::move(tensor);
+    tensors_.push_back({.name = name, .format = &formats::get("f32"), .type_name = "F32", .shape = shape, .bytes = static_cast<std::uint64_t>(shape.elements()) * sizeof(float)});
+    return read(tensors_.back());
+}
+
+core::Tensor NewModel::read(const files::TensorInfo& tensor) const {
+    const auto [it, is_new] = data_.try_emplace(tensor.name);
+    if (!is_new) return it->second;
+    it->second = formats::make_tensor(*tensor.format, tensor.shape);
+    std::fill_n(it->second.row_f32(0), tensor.shape.elements(), 0.0f);
+    return it->second;
 }
 
 std::uint64_t NewModel::bytes() const {
