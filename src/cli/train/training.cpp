@@ -71,7 +71,7 @@ core::Json Training::schedule() const {
     core::Json settings;
     const std::int64_t warmup = s_.warmup > 0 ? s_.warmup : budget_.steps / 20;
     settings.set("steps", budget_.steps).set("schedule", s_.schedule).set("rate", s_.peak()).set("warmup", warmup).set("weight-decay", s_.decay()).set("clip", s_.clip);
-    return settings.set("minutes", s_.minutes);
+    return settings.set("minutes", s_.minutes).set("precision", s_.precision);
 }
 
 void Training::resume() {
