@@ -21,7 +21,9 @@ LEVELS = ("base", "avx2", "avx512", "beyond avx512")
 OWN_TARGETS = re.compile(
     r"tailor::measure::\(anonymous namespace\)::(int8_dot|bf16_dot|start_tiles|finish_tiles|bf16_tiles|int8_tiles)\("
     r"|\w+ tailor::ops::matmul_kernels::avx512::tile_kernel::(\(anonymous namespace\)::)?\w+<(true\b|tailor::cpu::AmxTiles\b)"
-    r"|(static )?void tailor::ops::recurrence_kernels::avx512::(advance_all|advance|solve|mix|update)<[\d, ]*true>\(")
+    r"|(static )?void tailor::ops::recurrence_kernels::avx512::(advance_all|advance|solve|mix|update)<[\d, ]*true>\("
+    r"|(\w+ )?tailor::ops::pair_kernels::avx512::(multiply_rows|multiply_transposed|round_panel_transposed|round_row_pair|multiply_tile)[<(]"
+    r"|(static )?void tailor::ops::attention_gradient_kernels::avx512::((lay_out|run_block)<true>\(|small_tile<tailor::ops::attention_gradient_kernels::avx512::Pairs,)")
 OF_AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]\b|\{1to\d+\}")
 OF_BEYOND = re.compile(r"^(tile\w+|tdp\w+|ldtilecfg|sttilecfg|vdpbf16ps|vcvtne2?ps2bf16|v\w+(?<!2)ph|"
                        r"vp(erm([it]2)?b|multishiftqb|expand[bw]|compress[bw]|sh[lr]dv?[wdq]|opcnt[bwdq]))$")
