@@ -1,7 +1,7 @@
 # tailor_folder(NAME [REGISTRY Type] [HEADERS files...] [PRIVATE libs...] [PUBLIC libs...])
 #   src/NAME becomes the static library tailor_NAME, linked to every folder declared before it; src/NAME/**/*_test.cpp
 #   becomes the test executable NAME_test. HEADERS, of this folder or below it, are those most of its files include: with the
-#   standard library's and GoogleTest's they are parsed once per folder, which halves the time of the many short files.
+#   standard library's and GoogleTest's they are parsed once per folder; the many short files are little else.
 #   Every file includes what it uses all the same; -DTAILOR_PRECOMPILED=OFF, as in the preset `clang`, shows whether it does.
 # tailor_registry(PATH Type)
 #   Writes the table of a registry folder. An entry is a file PATH/x.cpp, or a folder PATH/x/ holding x.cpp; it defines
