@@ -41,7 +41,7 @@ TEST(Round, MatricesOfAStackHaveTheirOwnImportance) {
     core::Tensor stack = random_matrix(20, 128);
     stack.shape = {2, 10, 128};
     std::vector<float> importance(2 * 128);
-    for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>(i % 128 < 64 == i < 128 ? 1 : 0.01);
+    for (std::size_t i = 0; i < importance.size(); ++i) importance[i] = static_cast<float>((i % 128 < 64) == (i < 128) ? 1 : 0.01);
     core::Pool pool(2);
     const formats::Format& format = formats::get("q4_0");
     const core::Tensor rounded = get("round").apply({stack, format, importance, pool});
