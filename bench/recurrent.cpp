@@ -79,11 +79,7 @@ struct Layer {
                 inputs.push_back(random_tensor(node.type.shape, 1, random));
                 plan->set_input(node.name, inputs.back().data);
             }
-        for (const graph::Plan::StateSlot& slot : plan->state_slots()) {
-            core::Shape shape{1};
-            for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-            states.push_back(formats::make_tensor(*slot.type.format, shape));
-        }
+        for (const graph::Plan::StateSlot& slot : plan->state_slots()) states.push_back(slot.make(1));
         arena = formats::make_tensor(formats::get("i32"), {plan->arena_bytes() / 4 + 16});
         plan->bind(arena.data, states);
         sequences.assign(static_cast<std::size_t>(rows), 0);

@@ -41,16 +41,9 @@ Model open_model(const std::string& name) {
 }
 
 graph::Graph training_graph(Model& model, std::int64_t rows, std::int64_t context) {
-    const graph::Graph built = graph::optimize(models::build(models::family_of(*model.file), *model.weights, rows, rows, context));
-    graph::Graph step;
-    std::vector<graph::Value> places;
-    for (const graph::Node& node : built.nodes()) {
-        std::vector<graph::Value> inputs;
-        for (const graph::Value v : node.inputs) inputs.push_back(v == graph::absent ? v : places[static_cast<std::size_t>(v)]);
-        places.push_back(step.keep(node, inputs));
-    }
-    const graph::Value targets = step.input("targets", ops::i32({rows}));
-    const graph::Value losses = step.add("cross_entropy", {places[static_cast<std::size_t>(built.outputs()[0])], targets}, {}, "loss");
+    graph::Graph step = graph::optimize(models::build(models::family_of(*model.file), *model.weights, rows, rows, context));
+    const graph::Value logits = step.take_outputs()[0], targets = step.input("targets", ops::i32({rows}));
+    const graph::Value losses = step.add("cross_entropy", {logits, targets}, {}, "loss");
     const std::vector<graph::Value> trained = graph::trainable(step, losses);
     model.seed = formats::make_tensor(formats::get("f32"), {rows, 1});
     std::fill_n(model.seed.row_f32(0), rows, 1 / static_cast<float>(rows));
@@ -115,11 +108,7 @@ void run(const std::string& name, Options& options) {
     graph::Plan plan(graph, pool, {.isa = isa, .state = {context}, .most_error = bf16 ? ops::training_error : 1e-4, .bf16 = bf16});
     const core::Tensor arena = formats::make_tensor(formats::get("i32"), {plan.arena_bytes() / 4 + 1});
     std::vector<core::Tensor> states;
-    for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
-        core::Shape shape{batch};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        states.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-    }
+    for (const graph::Plan::StateSlot& slot : plan.state_slots()) states.push_back(slot.make(batch));
     plan.bind(arena.data, states);
     std::vector<std::int32_t> ids, targets, positions, sequences, wanted;
     for (std::int32_t r = 0; r < rows; ++r) {

@@ -1,8 +1,9 @@
-# tailor_folder(NAME [REGISTRY Type] [HEADERS files...] [PRIVATE libs...] [PUBLIC libs...])
+# tailor_folder(NAME [HOT] [REGISTRY Type] [HEADERS files... | HEADERS_OF folder] [PRIVATE libs...] [PUBLIC libs...])
 #   src/NAME becomes the static library tailor_NAME, linked to every folder declared before it; src/NAME/**/*_test.cpp
 #   becomes the test executable NAME_test. HEADERS, of this folder or below it, are those most of its files include: with the
-#   standard library's and GoogleTest's they are parsed once per folder; the many short files are little else.
-#   Every file includes what it uses all the same; -DTAILOR_PRECOMPILED=OFF, as in the preset `clang`, shows whether it does.
+#   standard library's they are parsed once, for this folder and those that name it as HEADERS_OF; the many short files are little
+#   else. Tests share one such set. Every file includes what it uses all the same; -DTAILOR_PRECOMPILED=OFF, as in the preset `clang`,
+#   shows whether it does. Where time is spent (HOT) a release is compiled with -O3, tests with -O1: half of a build is tests.
 # tailor_registry(PATH Type)
 #   Writes the table of a registry folder. An entry is a file PATH/x.cpp, or a folder PATH/x/ holding x.cpp; it defines
 #   `extern const Type x` in namespace tailor::<path>::entries. Support code lives in PATH/registry/, headers beside the entries.
@@ -10,6 +11,7 @@
 
 set(TAILOR_FOLDERS "" CACHE INTERNAL "")
 option(TAILOR_PRECOMPILED "Parse the headers that most files of a folder include once for all of them" ON)
+set(TAILOR_TEST_HEADERS <gtest/gtest.h> core/json.h core/error.h ops/support.h graph/plan.h)
 set(TAILOR_STANDARD_HEADERS <algorithm> <cmath> <cstring> <functional> <map> <memory> <optional> <span> <string> <variant> <vector>)
 
 function(tailor_registry path type)
@@ -52,8 +54,28 @@ std::span<const ${type}* const> all() { return {table, sizeof(table) / sizeof(ta
   target_sources(tailor_${library} PRIVATE ${output})
 endfunction()
 
+# tailor_precompile(TARGET OWNER headers...): parsed for OWNER, once; other targets take what it has.
+function(tailor_precompile target owner)
+  if(NOT TAILOR_PRECOMPILED)
+    return()
+  endif()
+  if(NOT target STREQUAL owner)
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+    return()
+  endif()
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/src/ REGEX "^[^<]")
+  target_precompile_headers(${target} PRIVATE ${TAILOR_STANDARD_HEADERS} ${ARGN})
+endfunction()
+
+# tailor_optimize(TARGET LEVEL): in a release; other builds keep the level of their preset.
+function(tailor_optimize target level)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_CXX_FLAGS_RELEASE MATCHES "-O[23]")
+    target_compile_options(${target} PRIVATE ${level})
+  endif()
+endfunction()
+
 function(tailor_folder name)
-  cmake_parse_arguments(ARG "" "REGISTRY" "HEADERS;PRIVATE;PUBLIC" ${ARGN})
+  cmake_parse_arguments(ARG "HOT" "REGISTRY;HEADERS_OF" "HEADERS;PRIVATE;PUBLIC" ${ARGN})
   set(root ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${root}/*.cpp ${root}/*.S)
   set(tests ${sources})
@@ -66,9 +88,13 @@ function(tailor_folder name)
     list(PREPEND below tailor_${folder})
   endforeach()
   target_link_libraries(tailor_${name} PUBLIC ${below} ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
-  list(TRANSFORM ARG_HEADERS PREPEND ${CMAKE_SOURCE_DIR}/src/)
-  if(TAILOR_PRECOMPILED AND ARG_HEADERS)
-    target_precompile_headers(tailor_${name} PRIVATE ${TAILOR_STANDARD_HEADERS} ${ARG_HEADERS})
+  if(ARG_HOT)
+    tailor_optimize(tailor_${name} -O3)
+  endif()
+  if(ARG_HEADERS_OF)
+    tailor_precompile(tailor_${name} tailor_${ARG_HEADERS_OF})
+  elseif(ARG_HEADERS)
+    tailor_precompile(tailor_${name} tailor_${name} ${ARG_HEADERS})
   endif()
   if(ARG_REGISTRY)
     tailor_registry(${name} ${ARG_REGISTRY})
@@ -77,9 +103,8 @@ function(tailor_folder name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tailor_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE TAILOR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    if(TAILOR_PRECOMPILED)
-      target_precompile_headers(${name}_test PRIVATE <gtest/gtest.h> ${TAILOR_STANDARD_HEADERS} ${ARG_HEADERS})
-    endif()
+    tailor_optimize(${name}_test -O1)
+    tailor_precompile(${name}_test core_test ${TAILOR_TEST_HEADERS})
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)
   endif()

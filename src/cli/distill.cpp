@@ -1,6 +1,4 @@
 // tailor distill: a student learns from a teacher, as it will be stored: what rounding, pruning or a smaller shape cost is healed.
-#include <sys/stat.h>
-
 #include <cmath>
 #include <map>
 
@@ -9,11 +7,12 @@
 #include "cli/train/training.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/registry.h"
 #include "formats/given_scales.h"
 #include "formats/registry.h"
 #include "train/distillation.h"
-#include "train/distillation_plan.h"
+#include "train/batch_plan.h"
 #include "train/distillation_student.h"
 #include "train/optimizers/registry.h"
 
@@ -122,11 +121,6 @@ static void require_same_tokens(const run::LanguageModel& teacher, const run::La
         fail(ErrorKind::usage, "{} and {} turn a text into different tokens: the one cannot teach the other", teacher.file().path(), student.file().path());
 }
 
-static bool exists(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0;
-}
-
 /// The windows of a text, in the order in which they are learned.
 static std::vector<std::vector<std::int32_t>> windows_in_order(train::TokenWindows& windows, std::int64_t count, text::TokenId first) {
     std::vector<std::vector<std::int32_t>> list;
@@ -140,7 +134,7 @@ static std::vector<std::vector<std::int32_t>> windows_in_order(train::TokenWindo
 
 static std::shared_ptr<train::TeacherAnswers> answers_of(const Settings& s, const run::LanguageModel& teacher, core::Pool& pool) {
     const train_command::Settings& t = s.train;
-    if (!exists(s.teacher_file)) {
+    if (!core::exists(s.teacher_file)) {
         if (t.steps < 1) fail(ErrorKind::usage, "--teacher-file needs --steps: only then is it known what the teacher will be asked");
         train_command::Settings learned = t;
         learned.eval_file.clear();

@@ -1,6 +1,4 @@
 // tailor tune: a model is adapted to a text in little memory: by small matrices beside frozen weights of any format, or without gradients.
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include "cli/common.h"
 #include "cli/merge.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/synthetic.h"
 #include "formats/registry.h"
 #include "train/adapters/low_rank.h"
@@ -82,11 +81,6 @@ static void declare(Options& options, Settings& s) {
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
 
-static bool exists(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0;
-}
-
 static void check(Settings& s) {
     if (s.method == "zeroth-order") s.method = "full", s.zeroth_order = true;
     if (s.kind() && s.kind()->form && s.zeroth_order) fail(ErrorKind::usage, "--method {} cannot be learned without gradients: a small move changes no sign", s.method);
@@ -98,7 +92,7 @@ static void check(Settings& s) {
     if (s.rank < 0 || s.alpha < 0 || s.warmup < 0 || s.eval_every < 0) fail(ErrorKind::usage, "--rank, --alpha, --warmup and --eval-every must not be negative");
     if (s.resume && s.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
     if (!s.merge.empty() && !s.kind()) fail(ErrorKind::usage, "--merge is for adapters; with --method full -o writes the tuned model");
-    if (!s.resume && !s.checkpoint.empty() && exists(s.checkpoint)) fail(ErrorKind::usage, "{} is there already: --resume goes on from it; delete it to begin anew", s.checkpoint);
+    if (!s.resume && !s.checkpoint.empty() && core::exists(s.checkpoint)) fail(ErrorKind::usage, "{} is there already: --resume goes on from it; delete it to begin anew", s.checkpoint);
     for (const std::string& path : {s.output, s.merge})
         if (!path.empty() && path == s.model) fail(ErrorKind::usage, "{} is the model that is being read; write to another file", path);
 }
@@ -223,7 +217,7 @@ void Run::evaluate(std::int64_t step) {
 
 void Run::learn() {
     const train::schedules::Schedule& schedule = train::schedules::get(s_.schedule);
-    if (s_.resume && exists(s_.checkpoint)) resume();
+    if (s_.resume && core::exists(s_.checkpoint)) resume();
     else if (s_.resume) note(core::format("there is no {} yet; beginning anew", s_.checkpoint));
     if (learner_.steps() == 0) evaluate(0);
     for (std::int64_t step = learner_.steps() + 1; step <= s_.steps; ++step) {

@@ -27,6 +27,10 @@ class MappedFile {
     std::size_t size_ = 0;
 };
 
+/// Whether there is a file or folder of this name, or a folder.
+bool exists(const std::string& path) noexcept;
+bool is_folder(const std::string& path) noexcept;
+
 /// Takes whole pages inside memory that a file stands behind out of this process; they are read again when touched. Other memory stays.
 void page_out(std::span<const std::byte> bytes) noexcept;
 

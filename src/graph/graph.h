@@ -6,6 +6,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/tensor.h"
@@ -38,6 +39,8 @@ class Graph {
     /// A node of a registered operator. Throws Error(shape) naming the node if the inputs do not fit.
     Value add(std::string_view op, std::vector<Value> inputs, ops::Attributes attributes = {}, std::string name = {});
     void output(Value value) { outputs_.push_back(value); }
+    /// Gives the outputs and leaves the graph without any, for what is added to it to have others.
+    std::vector<Value> take_outputs() { return std::exchange(outputs_, {}); }
 
     const std::vector<Node>& nodes() const { return nodes_; }
     const Node& node(Value value) const { return nodes_[static_cast<std::size_t>(value)]; }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "formats/registry.h"
 #include "graph/memory.h"
 #include "graph/passes.h"
 
@@ -13,6 +14,14 @@ namespace tailor::graph {
 
 using core::ErrorKind;
 using core::fail;
+
+core::Shape Plan::StateSlot::shape(std::int64_t sequences) const {
+    core::Shape shape{sequences};
+    for (int i = 0; i < type.shape.rank(); ++i) shape.append(type.shape[i]);
+    return shape;
+}
+
+core::Tensor Plan::StateSlot::make(std::int64_t sequences) const { return formats::make_tensor(type.format ? *type.format : formats::get("f32"), shape(sequences)); }
 
 Plan::Plan(const Graph& graph, core::Pool& pool, PlanOptions options) : graph_(optimize(graph)), pool_(pool), options_(options) {
     // Asking also makes the system grant tile registers, which a process has not before (cpu/isa.cpp).

@@ -37,6 +37,11 @@ class Plan {
     struct StateSlot {
         std::string key;  ///< "<node name>.<state name>"
         ops::StateType type;
+
+        /// The shape of its memory for so many sequences.
+        core::Shape shape(std::int64_t sequences) const;
+        /// Such memory, in f32 where the type leaves the format open.
+        core::Tensor make(std::int64_t sequences) const;
     };
     const std::vector<StateSlot>& state_slots() const { return state_slots_; }
     std::int64_t arena_bytes() const { return arena_bytes_; }

@@ -27,11 +27,7 @@ std::vector<float> logits(const graph::Graph& graph) {
     core::Pool pool(1);
     graph::Plan plan(graph, pool, {.use_reference = true, .state = {.context = testing::rows}});
     std::vector<core::Tensor> states;
-    for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
-        core::Shape shape{1};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        states.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-    }
+    for (const graph::Plan::StateSlot& slot : plan.state_slots()) states.push_back(slot.make(1));
     const core::Tensor arena = formats::make_tensor(formats::get("f32"), {plan.arena_bytes() / 4 + 1});
     std::vector<std::int32_t> ids, positions, sequences(testing::rows);
     for (std::int32_t r = 0; r < testing::rows; ++r) ids.push_back(r * 5 % 40), positions.push_back(r);

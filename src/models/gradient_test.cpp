@@ -7,62 +7,19 @@
 #include <cmath>
 #include <random>
 
-#include "graph/passes.h"
-#include "graph/plan.h"
-#include "models/tiny_family.h"
-#include "ops/support.h"
+#include "models/tiny_training.h"
 
 namespace tailor::models {
 namespace {
 
 using namespace testing;
 using core::Tensor;
+using graph::Value;
 
 constexpr std::int64_t rows = 12;
 
-/// A model's graph with a loss, its inputs bound.
-struct Trainee {
-    graph::Graph graph;
-    Value loss = graph::absent;
-    std::vector<Value> weights;
-    std::vector<std::int32_t> ids, positions, sequences, wanted, targets;
-    core::Pool pool{2};
-
-    explicit Trainee(const files::File& file) {
-        const Weights tensors(file);
-        graph = graph::optimize(build(family_of(file), tensors, rows, rows, TinyFamily::context));
-        const Value logits = graph.outputs()[0], target = graph.input("targets", ops::i32({rows}));
-        loss = graph.add("cross_entropy", {logits, target});
-        weights = graph::trainable(graph, loss);
-        const auto classes = static_cast<std::int32_t>(graph.node(logits).type.shape.width());
-        for (std::int32_t r = 0; r < rows; ++r) {
-            const bool first = r < rows / 3;
-            ids.push_back(r * 7 % static_cast<std::int32_t>(TinyFamily::vocabulary)), sequences.push_back(first), wanted.push_back(r);
-            positions.push_back(first ? r : r - static_cast<std::int32_t>(rows) / 3), targets.push_back(r * 11 % classes);
-        }
-    }
-
-    /// Runs a graph over the same nodes and gives its outputs.
-    std::vector<Tensor> run(const graph::Graph& given, bool by_definition) {
-        graph::Plan plan(given, pool, {.isa = cpu::available_isas().back(), .use_reference = by_definition, .state = {rows + 1}, .most_error = 1e-4});
-        std::vector<Tensor> states, outputs;
-        for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
-            core::Shape shape{2};
-            for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-            states.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-        }
-        const Tensor arena = formats::make_tensor(formats::get("i32"), {plan.arena_bytes() / 4 + 1});
-        const std::pair<const char*, const std::vector<std::int32_t>*> bound[] = {{"token_ids", &ids}, {"positions", &positions}, {"wanted_rows", &wanted}, {"targets", &targets}};
-        for (const auto& [name, data] : bound)
-            if (given.find(name) != graph::absent) plan.set_input(name, data->data());
-        plan.bind(arena.data, states);
-        plan.run({sequences, positions});
-        for (std::size_t i = 0; i < given.outputs().size(); ++i) {
-            outputs.push_back(formats::make_tensor(formats::get("f32"), plan.output(i).shape));
-            std::copy_n(plan.output(i).row_f32(0), plan.output(i).shape.elements(), outputs.back().row_f32(0));
-        }
-        return outputs;
-    }
+struct Trainee : TinyTraining {
+    explicit Trainee(const files::File& file) : TinyTraining(file, rows, 2) {}
 
     /// The sum of the rows' losses by definition, summed in double from the logits.
     double total() {

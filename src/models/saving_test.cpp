@@ -7,12 +7,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "graph/gradient.h"
-#include "graph/passes.h"
-#include "graph/plan.h"
 #include "graph/policies/registry.h"
-#include "models/tiny_family.h"
-#include "ops/support.h"
+#include "models/tiny_training.h"
 
 namespace tailor::models {
 namespace {
@@ -22,54 +18,15 @@ using core::Tensor;
 
 constexpr std::int64_t rows = 24;
 
-/// A model's graph with a loss and all gradients as outputs.
-struct Training {
-    graph::Graph graph;
-    graph::Value turn = graph::absent;
-    std::vector<std::int32_t> ids, positions, sequences, wanted, targets;
-    core::Pool pool{1};
+/// With all gradients as further outputs, after the losses.
+struct Training : TinyTraining {
+    graph::Value turn;
 
-    explicit Training(const files::File& file) {
-        const Weights tensors(file);
-        const graph::Graph built = graph::optimize(build(family_of(file), tensors, rows, rows, TinyFamily::context));
-        std::vector<graph::Value> places;
-        for (const graph::Node& node : built.nodes()) {
-            std::vector<graph::Value> inputs;
-            for (const graph::Value v : node.inputs) inputs.push_back(v == graph::absent ? v : places[static_cast<std::size_t>(v)]);
-            places.push_back(graph.keep(node, inputs));
-        }
-        const graph::Value logits = places[static_cast<std::size_t>(built.outputs()[0])], loss = graph.add("cross_entropy", {logits, graph.input("targets", ops::i32({rows}))});
-        const auto classes = static_cast<std::int32_t>(graph.node(logits).type.shape.width());
-        for (std::int32_t r = 0; r < rows; ++r) {
-            const bool first = r < rows / 3;
-            ids.push_back(r * 7 % static_cast<std::int32_t>(TinyFamily::vocabulary)), sequences.push_back(first), wanted.push_back(r);
-            positions.push_back(first ? r : r - static_cast<std::int32_t>(rows) / 3), targets.push_back(r * 11 % classes);
-        }
+    explicit Training(const files::File& file) : TinyTraining(file, rows, 1) {
+        graph.take_outputs();
         graph.output(loss);
-        const std::vector<graph::Value> weights = graph::trainable(graph, loss);
         turn = static_cast<graph::Value>(graph.nodes().size());
         for (const graph::Value v : graph::add_gradients(graph, loss, weights)) graph.output(v);
-    }
-
-    std::vector<Tensor> run(const graph::Graph& given) {
-        graph::Plan plan(given, pool, {.isa = cpu::available_isas().back(), .state = {rows + 1}, .most_error = 1e-4});
-        std::vector<Tensor> states, outputs;
-        for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
-            core::Shape shape{2};
-            for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-            states.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-        }
-        const Tensor arena = formats::make_tensor(formats::get("i32"), {plan.arena_bytes() / 4 + 1});
-        const std::pair<const char*, const std::vector<std::int32_t>*> bound[] = {{"token_ids", &ids}, {"positions", &positions}, {"wanted_rows", &wanted}, {"targets", &targets}};
-        for (const auto& [name, data] : bound)
-            if (given.find(name) != graph::absent) plan.set_input(name, data->data());
-        plan.bind(arena.data, states);
-        plan.run({sequences, positions});
-        for (std::size_t i = 0; i < given.outputs().size(); ++i) {
-            outputs.push_back(formats::make_tensor(formats::get("f32"), plan.output(i).shape));
-            std::copy_n(plan.output(i).row_f32(0), plan.output(i).shape.elements(), outputs.back().row_f32(0));
-        }
-        return outputs;
     }
 };
 

@@ -111,11 +111,7 @@ inline std::vector<float> logits_of(const TinyModel& model, std::int64_t context
     core::Pool pool(1);
     graph::Plan plan(build(family_of(model), weights, rows, rows, context), pool, {.use_reference = true, .state = {.context = rows}});
     std::vector<core::Tensor> states;
-    for (const graph::Plan::StateSlot& slot : plan.state_slots()) {
-        core::Shape shape{1};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        states.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-    }
+    for (const graph::Plan::StateSlot& slot : plan.state_slots()) states.push_back(slot.make(1));
     const core::Tensor arena = formats::make_tensor(formats::get("f32"), {plan.arena_bytes() / 4 + 1});
     std::vector<std::int32_t> ids, positions, sequences(rows);
     for (std::int32_t r = 0; r < rows; ++r) ids.push_back(r * 7 % static_cast<std::int32_t>(vocabulary)), positions.push_back(r);

@@ -30,19 +30,4 @@ template <class V>
     return words;
 }
 
-/// sums + both products of the words of `a` and `b`.
-template <class V>
-[[gnu::always_inline]] inline V add_pair_products(V sums, V a, V b) {
-#if defined(__x86_64__)
-    if constexpr (sizeof(V) == 64) asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
-#endif
-    return sums;
-}
-
-/// One word in every lane.
-[[gnu::always_inline]] inline Vector broadcast_bits(const float* word) {
-    const Integers bits = broadcast_word(word);
-    Vector v;
-    std::memcpy(&v, &bits, sizeof v);
-    return v;
-}
+#include "ops/pair_sums.h"

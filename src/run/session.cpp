@@ -130,8 +130,7 @@ void Session::bind(graph::Plan& plan) {
         if (it == states_.end()) {
             if (slot.type.format) one_way_.push_back(slot.key);
             const formats::Format& format = slot.type.format ? *slot.type.format : formats::get(options_.kv_format);
-            core::Shape shape{options_.slots};
-            for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
+            const core::Shape shape = slot.shape(options_.slots);
             if (!format.holds(shape.width()))
                 fail(ErrorKind::usage, "a KV cache in {} needs heads of a multiple of {} values; this model has {}", format.name, format.values_per_block, shape.width());
             states_.emplace_back(slot.key, state_memory(slot.key, format, shape));

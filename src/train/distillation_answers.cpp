@@ -10,7 +10,7 @@
 #include "core/hash.h"
 #include "formats/registry.h"
 #include "models/registry.h"
-#include "train/distillation_plan.h"
+#include "train/batch_plan.h"
 
 namespace tailor::train {
 

@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "models/tiny_family.h"
 #include "models/tiny_model.h"
-#include "train/distillation_plan.h"
+#include "train/batch_plan.h"
 #include "train/distillation_student.h"
 #include "train/trainer.h"
 

@@ -62,16 +62,9 @@ void Trainer::build() {
     const std::int64_t rows = options_.batch * options_.context;
     const models::Model& family = models::family_of(file_);
     if (family.encodes) fail(ErrorKind::unsupported, "{}: {} is an encoder; only models that predict the next token can be trained", file_.path(), family.name);
-    const graph::Graph built = graph::optimize(options_.objective->prepare(models::build(family, weights_, rows, rows, options_.context)));
-    // The same nodes without their outputs: what a step gives are the losses and the gradients.
-    graph::Graph step;
-    std::vector<graph::Value> places;
-    for (const graph::Node& node : built.nodes()) {
-        std::vector<graph::Value> inputs;
-        for (const graph::Value v : node.inputs) inputs.push_back(v == graph::absent ? v : places[static_cast<std::size_t>(v)]);
-        places.push_back(step.keep(node, inputs));
-    }
-    const graph::Value logits = places[static_cast<std::size_t>(built.outputs()[0])], targets = step.input("targets", ops::i32({rows}));
+    graph::Graph step = graph::optimize(options_.objective->prepare(models::build(family, weights_, rows, rows, options_.context)));
+    // What a step gives are the losses and the gradients.
+    const graph::Value logits = step.take_outputs()[0], targets = step.input("targets", ops::i32({rows}));
     vocabulary_ = step.node(logits).type.shape.width();
     const graph::Value losses = options_.objective->loss(step, {logits, targets, rows, options_.context});
     std::vector<graph::Value> trained = graph::trainable(step, losses);
@@ -104,13 +97,9 @@ void Trainer::build() {
 void Trainer::make_states() {
     std::map<std::string, core::Tensor> caches;
     for (const graph::Plan::StateSlot& slot : plan_->state_slots()) {
-        core::Shape shape{options_.batch};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        const bool is_cache = slot.type.format == nullptr;
-        core::Tensor& cache = caches[std::string(slot.type.name) + shape.text()];
-        if (!is_cache || !cache) states_.push_back(formats::make_tensor(is_cache ? formats::get("f32") : *slot.type.format, shape));
-        else states_.push_back(cache);
-        if (is_cache) cache = states_.back();
+        core::Tensor* const cache = slot.type.format ? nullptr : &caches[std::string(slot.type.name) + slot.type.shape.text()];
+        states_.push_back(cache && *cache ? *cache : slot.make(options_.batch));
+        if (cache) *cache = states_.back();
     }
 }
 

@@ -50,8 +50,6 @@ ZerothOrder::ZerothOrder(const files::File& file, core::Pool& pool, ZerothOrderO
         weights_.replace(info.name, own_copy(file, info, weights_.find(info.name)));
     }
     if (options_.pack) pack_frozen(weights_, options_.context, *options_.objective, pool_);
-    const auto rows = static_cast<std::int32_t>(options_.batch * options_.context), context = static_cast<std::int32_t>(options_.context);
-    for (std::int32_t r = 0; r < rows; ++r) wanted_.push_back(r), positions_.push_back(r % context), sequences_.push_back(r / context);
     build();
 }
 
@@ -73,15 +71,8 @@ void ZerothOrder::build() {
     const std::int64_t rows = options_.batch * options_.context;
     const models::Model& family = models::family_of(file_);
     if (family.encodes) fail(ErrorKind::unsupported, "{}: {} is an encoder; only models that predict the next token can be trained", file_.path(), family.name);
-    const graph::Graph built = graph::optimize(options_.objective->prepare(models::build(family, weights_, rows, rows, options_.context)));
-    graph::Graph step;
-    std::vector<graph::Value> places;
-    for (const graph::Node& node : built.nodes()) {
-        std::vector<graph::Value> inputs;
-        for (const graph::Value v : node.inputs) inputs.push_back(v == graph::absent ? v : places[static_cast<std::size_t>(v)]);
-        places.push_back(step.keep(node, inputs));
-    }
-    const graph::Value logits = places[static_cast<std::size_t>(built.outputs()[0])], targets = step.input("targets", ops::i32({rows}));
+    graph::Graph step = graph::optimize(options_.objective->prepare(models::build(family, weights_, rows, rows, options_.context)));
+    const graph::Value logits = step.take_outputs()[0], targets = step.input("targets", ops::i32({rows}));
     vocabulary_ = step.node(logits).type.shape.width();
     step.output(options_.objective->loss(step, {logits, targets, rows, options_.context}));
     for (const graph::Value v : movable(step)) {
@@ -89,14 +80,7 @@ void ZerothOrder::build() {
         if (options_.objective->trains(node.name)) moved_.push_back({node.name, node.constant, core::hash64(node.name)});
     }
     if (moved_.empty()) fail(ErrorKind::unsupported, "{}: no weight can be moved: formats of blocks stay as they are; train an adapter beside them", file_.path());
-    plan_ = std::make_unique<graph::Plan>(step, pool_, graph::PlanOptions{.isa = options_.isa, .state = {options_.context}, .most_error = 1e-4});
-    arena_ = formats::make_tensor(formats::get("i32"), {plan_->arena_bytes() / 4 + 1});
-    for (const graph::Plan::StateSlot& slot : plan_->state_slots()) {
-        core::Shape shape{options_.batch};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        states_.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-    }
-    plan_->bind(arena_.data, states_);
+    plan_ = std::make_unique<BatchPlan>(step, pool_, options_.batch, options_.context, options_.isa);
 }
 
 // The sum over the batch.
@@ -105,12 +89,7 @@ double ZerothOrder::batch_loss(std::span<const std::int32_t> ids, std::span<cons
         if (id < 0 || id >= vocabulary_) fail(ErrorKind::usage, "{}: {} is no token; the model has {}", file_.path(), id, vocabulary_);
     for (const std::int32_t id : targets)
         if (id >= vocabulary_) fail(ErrorKind::usage, "{}: {} is no token; the model has {}", file_.path(), id, vocabulary_);
-    for (const core::Tensor& state : states_) std::memset(state.data, 0, static_cast<std::size_t>(formats::tensor_bytes(*state.format, state.shape)));
-    plan_->set_input("token_ids", ids.data());
-    plan_->set_input("positions", positions_.data());
-    plan_->set_input("wanted_rows", wanted_.data());
-    plan_->set_input("targets", targets.data());
-    plan_->run({sequences_, positions_});
+    plan_->run(ids, targets);
     double total = 0;
     for (std::int64_t r = 0; r < options_.batch * options_.context; ++r) total += static_cast<double>(plan_->output(0).row_f32(0)[r]);
     return total;

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "files/file.h"
-#include "graph/plan.h"
 #include "models/model.h"
+#include "train/batch_plan.h"
 #include "train/learner.h"
 #include "train/objective.h"
 
@@ -71,10 +71,7 @@ class ZerothOrder : public Learner {
     ZerothOrderOptions options_;
     models::Weights weights_;
     std::vector<Moved> moved_;
-    std::unique_ptr<graph::Plan> plan_;
-    std::vector<core::Tensor> states_;
-    core::Tensor arena_;
-    std::vector<std::int32_t> positions_, sequences_, wanted_;
+    std::unique_ptr<BatchPlan> plan_;
     std::int64_t steps_ = 0, vocabulary_ = 0;
 };
 

@@ -1,11 +1,10 @@
 // The settings, their names and what they must keep to; see settings.h.
 #include "cli/train/settings.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "graph/policies/registry.h"
 #include "train/optimizers/registry.h"
 #include "train/recipe.h"
@@ -92,11 +91,6 @@ std::vector<Setting> settings(Settings& s) {
     };
 }
 
-bool is_folder(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 void check_numbers(const Settings& s) {
     if (s.precision != "bf16" && s.precision != "f32") fail(ErrorKind::usage, "--precision must be bf16 or f32, it is '{}'", s.precision);
     if (s.batch < 1 || s.context < 1 || s.every < 1) fail(ErrorKind::usage, "--batch, --context and --every must be at least 1");
@@ -119,7 +113,7 @@ void check(const Settings& s) {
         fail(ErrorKind::usage, "a vocabulary of the kind '{}' cannot be trained; there are bpe and unigram", s.vocabulary_kind);
     if (s.held_out > 0 && !s.eval_file.empty()) fail(ErrorKind::usage, "--held-out holds out a share of the text and --eval-file names another; give one of the two");
     if (!s.output.empty() && s.output == s.model) fail(ErrorKind::usage, "{} is the model that is being read; write the trained one to another file", s.output);
-    if (const std::size_t slash = s.checkpoint.rfind('/'); slash != std::string::npos && slash > 0 && !is_folder(s.checkpoint.substr(0, slash)))
+    if (const std::size_t slash = s.checkpoint.rfind('/'); slash != std::string::npos && slash > 0 && !core::is_folder(s.checkpoint.substr(0, slash)))
         fail(ErrorKind::usage, "--checkpoint {}: there is no folder {}", s.checkpoint, s.checkpoint.substr(0, slash));
     if (s.resume && s.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
     train::optimizers::get(s.optimizer), train::schedules::get(s.schedule);

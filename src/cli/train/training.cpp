@@ -1,8 +1,6 @@
 // Steps, reports, evaluation and checkpoints; see training.h.
 #include "cli/train/training.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -15,14 +13,8 @@ namespace tailor::cli::train_command {
 using core::ErrorKind;
 using core::fail;
 
-static bool exists(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0;
-}
-
 static std::string checkpoint_path(const std::string& given) {
-    struct stat status{};
-    return ::stat(given.c_str(), &status) == 0 && S_ISDIR(status.st_mode) ? given + "/training.checkpoint" : given;
+    return core::is_folder(given) ? given + "/training.checkpoint" : given;
 }
 
 static train::TrainerOptions trainer_options(const Settings& s, std::shared_ptr<train::Objective> objective, std::shared_ptr<train::Workers> workers) {
@@ -44,10 +36,10 @@ Training::Training(const Settings& settings, const run::LanguageModel& model, co
     note(core::format("{} weights, {} windows of {} tokens, {} per step, {} of memory for a step", human_count(static_cast<double>(trainer_.parameters())), texts_.learned->count(), s_.context,
                       s_.batch * s_.accumulate, core::human_bytes(static_cast<double>(trainer_.arena_bytes()))));
     if (s_.keep != "keep" || !s_.memory.empty()) note(trainer_.saving_summary());
-    const bool goes_on = s_.resume && exists(checkpoint_);
+    const bool goes_on = s_.resume && core::exists(checkpoint_);
     workers_->check_same("text", texts_.learned->identity());
     workers_->check_same("checkpoint at hand", goes_on ? 1 : 0);
-    if (!s_.resume && exists(checkpoint_)) fail(ErrorKind::usage, "{} is there already: --resume goes on from it; delete it to begin anew", checkpoint_);
+    if (!s_.resume && core::exists(checkpoint_)) fail(ErrorKind::usage, "{} is there already: --resume goes on from it; delete it to begin anew", checkpoint_);
     if (s_.resume && !goes_on) note(core::format("there is no {} yet; beginning anew", checkpoint_));
     const std::string_view architecture = model.file().metadata().text("general.architecture");
     run_.name = !s_.name.empty() ? s_.name : !s_.family.empty() ? s_.family : std::string(model.file().metadata().text("general.name", architecture));
@@ -182,7 +174,7 @@ void Training::evaluate() {
 
 // A run of the same name that is on the page is this one, up to where it goes on.
 void Training::open_page() {
-    if (exists(s_.page)) others_ = runs_of_page(core::read_text_file(s_.page), s_.page);
+    if (core::exists(s_.page)) others_ = runs_of_page(core::read_text_file(s_.page), s_.page);
     const auto mine = std::find_if(others_.begin(), others_.end(), [&](const LossRun& run) { return run.name == run_.name; });
     if (mine == others_.end()) return;
     if (saved_ >= 0) {

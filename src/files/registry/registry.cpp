@@ -3,8 +3,6 @@
 // Reading trusts the bytes and never the name: a renamed file still opens. Writing has only the name to go by.
 #include "files/registry.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "core/error.h"
@@ -45,8 +43,7 @@ static std::unique_ptr<File> open_folder(const std::string& path) {
 }
 
 std::unique_ptr<File> open(const std::string& path) {
-    struct stat status{};
-    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return open_folder(path);
+    if (core::is_folder(path)) return open_folder(path);
     const FileKind* kind = nullptr;
     {
         const core::MappedFile file(path);

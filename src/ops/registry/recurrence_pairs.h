@@ -46,22 +46,7 @@ static void join_rows(const float* even, const float* odd, std::int64_t count, f
     for (std::int64_t i = 0; i < count; i += lanes) store(words + i, join_words(load(even + i), load(odd + i)));
 }
 
-/// sums + both products of the words of `a` and `b`. The type is a parameter so that only the level that has it compiles the instruction.
-template <class V>
-[[gnu::always_inline]] inline V add_pair_products(V sums, V a, V b) {
-#if defined(__x86_64__)
-    if constexpr (sizeof(V) == 64) asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
-#endif
-    return sums;
-}
-
-/// One word in every lane.
-[[gnu::always_inline]] inline Vector broadcast_bits(const float* word) {
-    const Integers bits = broadcast_word(word);
-    Vector v;
-    std::memcpy(&v, &bits, sizeof v);
-    return v;
-}
+#include "ops/pair_sums.h"
 
 /// sums[r][v] += sum over pairs of left[r * left_stride + pair] and right[pair * stride + v * lanes ...].
 template <int R, int V>

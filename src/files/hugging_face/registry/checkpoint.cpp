@@ -1,12 +1,11 @@
 // See checkpoint.h.
 #include "files/hugging_face/checkpoint.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <set>
 
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/quoted.h"
 #include "formats/registry.h"
 
@@ -15,11 +14,6 @@ namespace tailor::files::hugging_face {
 using core::ErrorKind;
 using core::fail;
 using core::Json;
-
-static bool exists(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0;
-}
 
 /// The members of "text_config" put in the place of the outer ones; the rest stays (tokens, architectures).
 static Json flattened(const Json& config) {
@@ -38,7 +32,7 @@ Checkpoint::Checkpoint(const std::string& folder) {
     const Json* settings = config_.find("quantization_config");
     Json own_file;
     // Before Transformers took the settings into config.json, GPTQ had a file of its own.
-    if (const std::string path = folder + "/quantize_config.json"; !settings && exists(path)) {
+    if (const std::string path = folder + "/quantize_config.json"; !settings && core::exists(path)) {
         own_file = Json::parse(core::read_text_file(path), path);
         if (own_file.is_object()) config_.set("quantization_config", own_file.set("quant_method", "gptq"));
     }
@@ -54,8 +48,8 @@ Checkpoint::Checkpoint(const std::string& folder) {
 
 void Checkpoint::open_shards(const std::string& folder) {
     const std::string index_path = folder + "/model.safetensors.index.json", single = folder + "/model.safetensors";
-    if (!exists(index_path)) {
-        if (!exists(single)) fail(ErrorKind::io, "{}: the folder has neither model.safetensors nor model.safetensors.index.json", folder);
+    if (!core::exists(index_path)) {
+        if (!core::exists(single)) fail(ErrorKind::io, "{}: the folder has neither model.safetensors nor model.safetensors.index.json", folder);
         return add_shard(single);
     }
     const Json index = Json::parse(core::read_text_file(index_path), index_path);

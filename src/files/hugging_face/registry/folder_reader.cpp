@@ -1,6 +1,4 @@
 // Opening a Hugging Face folder: the rules of its architecture turned into tensors that are made when they are read.
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -22,11 +20,6 @@ using core::fail;
 using core::Json;
 
 namespace {
-
-bool is_folder(const std::string& path) {
-    struct stat status{};
-    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
 
 /// "dir/name/" and "dir/name" -> "name".
 std::string last_part(std::string path) {
@@ -185,7 +178,7 @@ class FolderFile : public File {
 
 }  // namespace
 
-bool looks_like_folder(const std::string& path) { return is_folder(path) && ::access((path + "/config.json").c_str(), R_OK) == 0; }
+bool looks_like_folder(const std::string& path) { return core::is_folder(path) && ::access((path + "/config.json").c_str(), R_OK) == 0; }
 
 std::unique_ptr<File> open_folder(const std::string& path) { return std::make_unique<FolderFile>(path); }
 

@@ -91,10 +91,7 @@ struct Module {
 
 }  // namespace
 
-bool looks_like_adapter(const std::string& path) {
-    struct stat status{};
-    return ::stat((path + "/adapter_config.json").c_str(), &status) == 0;
-}
+bool looks_like_adapter(const std::string& path) { return core::exists(path + "/adapter_config.json"); }
 
 static std::map<std::string, Module> read_modules(const std::string& path, const core::MappedFile& file) {
     std::map<std::string, Module> modules;

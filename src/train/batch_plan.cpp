@@ -1,5 +1,5 @@
-// Binding and running a batch; see distillation_plan.h.
-#include "train/distillation_plan.h"
+// Binding and running a batch; see batch_plan.h.
+#include "train/batch_plan.h"
 
 #include <cstring>
 
@@ -15,11 +15,7 @@ BatchPlan::BatchPlan(const graph::Graph& graph, core::Pool& pool, std::int64_t b
         positions_.push_back(static_cast<std::int32_t>(r % context)), sequences_.push_back(static_cast<std::int32_t>(r / context));
     }
     arena_ = formats::make_tensor(formats::get("i32"), {plan_.arena_bytes() / 4 + 1});
-    for (const graph::Plan::StateSlot& slot : plan_.state_slots()) {
-        core::Shape shape{batch};
-        for (int i = 0; i < slot.type.shape.rank(); ++i) shape.append(slot.type.shape[i]);
-        states_.push_back(formats::make_tensor(slot.type.format ? *slot.type.format : formats::get("f32"), shape));
-    }
+    for (const graph::Plan::StateSlot& slot : plan_.state_slots()) states_.push_back(slot.make(batch));
     plan_.bind(arena_.data, states_);
 }
 

@@ -1,4 +1,4 @@
-// A graph that runs on batches of whole sequences and on the way forth only: a teacher alone, or the evaluation of a student.
+// A graph that runs on batches of whole sequences and on the way forth only: a teacher alone, the evaluation of a student, training without gradients.
 #pragma once
 #include <memory>
 #include <span>
@@ -15,6 +15,7 @@ class BatchPlan {
     /// Runs one batch; `targets` may be empty if the graph has no such input.
     void run(std::span<const std::int32_t> ids, std::span<const std::int32_t> targets = {});
     const core::Tensor& output(std::size_t i) const { return plan_.output(i); }
+    std::int64_t arena_bytes() const { return plan_.arena_bytes(); }
 
   private:
     graph::Plan plan_;
