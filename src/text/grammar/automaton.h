@@ -18,7 +18,8 @@ using StateId = std::int32_t;
 /// Not for use from several threads at once.
 class Automaton {
   public:
-    explicit Automaton(Rules rules);
+    /// `reach`: the longest text that alike() regards.
+    explicit Automaton(Rules rules, std::int64_t reach = 0);
 
     /// Nothing more may come, not even the end.
     static constexpr StateId dead = 0;
@@ -29,18 +30,32 @@ class Automaton {
 
     StateId start() const { return start_; }
     /// The state after one byte; `dead` if the byte cannot come.
-    StateId step(StateId state, std::uint8_t byte);
+    StateId step(StateId state, std::uint8_t byte) {
+        const auto& next = states_[static_cast<std::size_t>(state)].next;
+        return next && (*next)[byte] >= 0 ? (*next)[byte] : find_step(state, byte);
+    }
     StateId step(StateId state, std::string_view bytes);
     bool may_end(StateId state) const { return has(state, done); }
     bool has(StateId state, FrameId frame) const;
+    /// True if `outside` may come next; and if nothing else may.
+    bool leaves(StateId state) const { return states_[static_cast<std::size_t>(state)].leaves; }
+    bool must_leave(StateId state) const { return leaves(state) && frames(state).size() == 1; }
     const std::vector<FrameId>& frames(StateId state) const { return states_[static_cast<std::size_t>(state)].frames; }
 
     std::int32_t element(FrameId frame) const { return frames_[static_cast<std::size_t>(frame)].element; }
     FrameId parent(FrameId frame) const { return frames_[static_cast<std::size_t>(frame)].parent; }
+    /// A state before which the same texts of up to `reach` bytes may come, and the same for all counts that no such text can exhaust: of a
+    /// thousand places in a string of up to a thousand characters, all but the last few are alike.
+    StateId alike(StateId state);
     /// The state of one frame, whose place need not be before bytes.
     StateId state_of(FrameId frame);
-    /// The state of the place of an element in some rule, with `outside` below.
-    StateId local_state(std::int32_t element) { return state_of(frame_of(element, outside)); }
+    /// The state of frames before bytes.
+    StateId state_of(std::vector<FrameId> frames);
+    /// The frame of a place in a rule and the places in the two rules around it, with `outside` below: a character, how many of a string
+    /// there were, and that a quote ends it, but not which string it is.
+    FrameId inner_part(FrameId frame);
+    /// What lies below inner_part(); `done` where nothing does.
+    FrameId outer_part(FrameId frame) const;
     /// Fewest bytes after which the text may end.
     std::int64_t least_bytes(StateId state) const { return states_[static_cast<std::size_t>(state)].least_bytes; }
 
@@ -53,21 +68,26 @@ class Automaton {
         std::int32_t element;
         FrameId parent;
         std::int64_t least_bytes;
+        FrameId alike = -1;  ///< -1: not known yet
     };
     struct State {
         std::vector<FrameId> frames;
         std::int64_t least_bytes = 0;
+        StateId alike = -1;  ///< -1: not known yet
+        bool leaves = false;
         std::unique_ptr<std::array<StateId, 256>> next;  ///< -1: not known yet
     };
     struct Hash {
         std::size_t operator()(const std::vector<FrameId>& frames) const;
     };
     FrameId frame_of(std::int32_t element, FrameId parent);
+    StateId find_step(StateId state, std::uint8_t byte);
+    FrameId alike_frame(FrameId frame);
     void add_closure(FrameId frame, std::vector<FrameId>& out);
-    StateId state_of(std::vector<FrameId> frames);
     void clear();
 
     Rules rules_;
+    std::vector<std::int32_t> alike_;  ///< per element: the place of its repetition that stands for it
     std::vector<Frame> frames_;
     std::unordered_map<std::uint64_t, FrameId> frame_ids_;
     std::vector<State> states_;

@@ -163,7 +163,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
 // Every bit of a mask against the automaton, along random texts.
 TEST(TokenMask, AgreesWithTheAutomaton) {
     const Pieces tokenizer;
-    for (const Rules& rules : {any_json(), schema(R"({"properties":{"name":{"type":"string"},"list":{"items":{"type":"number"}}},"required":["name"],"additionalProperties":true})"), from_gbnf("root ::= \"a\" root \"b\" | \"ab\"{0,4}")}) {
+    for (const Rules& rules : {any_json(), schema(R"({"properties":{"name":{"type":"string"},"list":{"items":{"type":"number"}}},"required":["name"],"additionalProperties":true})"), from_gbnf("root ::= \"a\" root \"b\" | \"ab\"{0,4}"),
+                               schema(R"({"items":{"type":"string","minLength":12,"maxLength":40},"minItems":3,"maxItems":9})"), from_gbnf("root ::= ((\"a\"{2,30} \"b\"?){5,20} \"c\"{0,3}){8}")}) {
         TokenMask mask(rules, tokenizer);
         Automaton automaton(rules);
         std::mt19937 random(3);

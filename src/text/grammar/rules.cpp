@@ -178,7 +178,11 @@ void RuleBuilder::emit_repeat(const Expression& e, std::vector<Element>& out) {
     for (std::int64_t i = e.least; i < e.most; ++i) {
         const std::int32_t longer = fresh("up");
         std::vector<Element> elements{once};
-        if (rest >= 0) elements.push_back({Element::Kind::rule, 0, 0, rest});
+        if (rest >= 0) {
+            elements.push_back({Element::Kind::rule, 0, 0, rest});
+            const std::int32_t shorter = rules_.alternatives[static_cast<std::size_t>(rest)][0];
+            shorter_.emplace_back(static_cast<std::int32_t>(rules_.elements.size()), shorter);
+        }
         add_alternative(longer, std::move(elements));
         add_alternative(longer, {});
         rest = longer;
@@ -212,6 +216,19 @@ void RuleBuilder::measure() {
     }
     for (std::size_t r = 0; r < names_.size(); ++r)
         if (of_rule[r] >= never) fail(ErrorKind::format, "the rule '{}' can never end: every alternative needs itself again", names_[r]);
+}
+
+// Elements of "at least n times" stand beside each other, those of "up to n times" in a rule for each n.
+void RuleBuilder::find_repetitions() {
+    const auto bytes_of = [&](std::int32_t i) { return rules_.least_bytes[static_cast<std::size_t>(i)] - rules_.least_bytes[static_cast<std::size_t>(i) + 1]; };
+    rules_.repetitions.resize(rules_.elements.size());
+    for (std::size_t i = 0; i + 1 < rules_.elements.size(); ++i) {
+        const Element &one = rules_.elements[i], &next = rules_.elements[i + 1];
+        const bool same = one.kind == next.kind && one.low == next.low && one.high == next.high && one.rule == next.rule;
+        if (same && one.kind != Element::Kind::end) rules_.repetitions[i] = {static_cast<std::int32_t>(i) + 1, bytes_of(static_cast<std::int32_t>(i))};
+    }
+    for (const auto& [longer, shorter] : shorter_)
+        for (const std::int32_t place : {0, 1}) rules_.repetitions[static_cast<std::size_t>(longer + place)] = {shorter + place, bytes_of(longer)};
 }
 
 // A rule that may begin with itself would be entered for ever.
@@ -257,6 +274,7 @@ Rules RuleBuilder::finish(const std::string& root) {
     rules_.root = id_of(root);
     require_defined();
     measure();
+    find_repetitions();
     refuse_left_recursion();
     return std::move(rules_);
 }

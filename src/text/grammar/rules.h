@@ -46,6 +46,12 @@ struct Rules {
     std::vector<Element> elements;
     std::vector<std::vector<std::int32_t>> alternatives;  ///< of each rule, the first element of each
     std::vector<std::int64_t> least_bytes;                ///< from each element to the end of its alternative
+    /// Per element of a counted repetition: the same place one time later, -1 at the last; and the fewest bytes of one time.
+    struct Repetition {
+        std::int32_t later = -1;
+        std::int64_t bytes = 0;
+    };
+    std::vector<Repetition> repetitions;
     std::int32_t root = -1;
 };
 
@@ -69,11 +75,13 @@ class RuleBuilder {
     void add_alternative(std::int32_t rule, std::vector<Rules::Element> elements);
     void require_defined() const;
     void measure();
+    void find_repetitions();
     void refuse_left_recursion() const;
 
     Rules rules_;
     std::vector<std::string> names_;
     std::vector<char> defined_;
+    std::vector<std::pair<std::int32_t, std::int32_t>> shorter_;  ///< elements of "up to n times", and those of n - 1
     std::map<std::string, std::int32_t> ids_;
     std::map<std::vector<Range>, std::int32_t> classes_;
 };

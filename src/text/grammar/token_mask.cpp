@@ -2,14 +2,15 @@
 #include "text/grammar/token_mask.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.h"
 
 namespace tailor::text::grammar {
 
-// States that are remembered with their transitions (1 KB each), and masks of whole states (4 KB per 32,000 tokens): JSON needs tens;
-// a grammar that counts would need a new one at every step.
-constexpr std::size_t most_states = 50'000, most_masks = 1'000, most_distances = 64;
+// States that are remembered with their transitions (1 KB each), and masks of places and of whole states (4 KB per 32,000 tokens): JSON
+// needs tens; a grammar that counts may need a new one at every step.
+constexpr std::size_t most_states = 50'000, most_locals = 2'000, most_masks = 1'000, most_distances = 64;
 constexpr std::int32_t out_of_reach = 1 << 30;
 
 TokenTree::TokenTree(const Tokenizer& tokenizer) : vocabulary_(tokenizer.size()) {
@@ -39,14 +40,14 @@ TokenTree::TokenTree(const Tokenizer& tokenizer) : vocabulary_(tokenizer.size())
 }
 
 TokenMask::TokenMask(Rules rules, const Tokenizer& tokenizer)
-    : tokenizer_(&tokenizer), tree_(tokenizer), automaton_(std::move(rules)), state_(automaton_.start()), path_(static_cast<std::size_t>(tree_.longest()) + 1) {
+    : tokenizer_(&tokenizer), tree_(tokenizer), automaton_(std::move(rules), tree_.longest()), state_(automaton_.start()), path_(static_cast<std::size_t>(tree_.longest()) + 1) {
     for (TokenId id = 0; id < tokenizer.size(); ++id)
         if (tokenizer.ends_generation(id)) end_ids_.push_back(id);
     result_.resize(static_cast<std::size_t>((tree_.vocabulary() + 63) / 64));
 }
 
-void TokenMask::add(const TokenTree::Node& node, Bits& bits) const {
-    for (const TokenId id : tree_.tokens(node)) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
+static void set(std::vector<std::uint64_t>& bits, std::span<const TokenId> tokens) {
+    for (const TokenId id : tokens) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
 }
 
 // visit(node, index, state) for every node of [begin, end) that is reached from `from` at `depth`; it returns whether to go below.
@@ -65,41 +66,44 @@ void TokenMask::walk(StateId from, std::int32_t begin, std::int32_t end, std::in
     }
 }
 
-const TokenMask::Local& TokenMask::local(std::int32_t element) {
-    const auto [it, is_new] = locals_.try_emplace(element);
-    Local& result = it->second;
-    if (!is_new) return result;
-    result.bits.resize(result_.size());
-    walk(automaton_.local_state(element), 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, [&](const TokenTree::Node& node, std::int32_t i, StateId state) {
-        add(node, result.bits);  // whatever lies below a rule can go on, or end
-        if (automaton_.has(state, Automaton::outside) && node.behind > i + 1) result.exits.push_back(i);
-        return automaton_.frames(state).size() > 1 || !automaton_.has(state, Automaton::outside);
+// Adds what is allowed of nodes [begin, end).
+void TokenMask::allow(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, Local& out) {
+    walk(from, begin, end, depth, [&](const TokenTree::Node& node, std::int32_t i, StateId state) {
+        set(out.bits, tree_.tokens(node));  // whatever lies outside can go on, or end
+        if (automaton_.leaves(state) && node.behind > i + 1) out.exits.push_back(i);
+        return !automaton_.must_leave(state);
     });
-    return result;
 }
 
-const TokenMask::Bits& TokenMask::mask_of(StateId state) {
+const TokenMask::Local& TokenMask::local(StateId inner) {
+    const auto [it, is_new] = locals_.try_emplace(inner);
+    if (!is_new) return it->second;
+    it->second.bits.resize(result_.size());
+    allow(inner, 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, it->second);
+    return it->second;
+}
+
+const TokenMask::Bits& TokenMask::mask_of(StateId given) {
+    const StateId state = automaton_.alike(given);
     if (const auto it = masks_.find(state); it != masks_.end()) return it->second;
     if (masks_.size() >= most_masks) masks_.clear();
-    Bits bits(result_.size());
-    const std::vector<FrameId> frames = automaton_.frames(state);
-    for (const FrameId frame : frames) {
-        if (frame == Automaton::done) continue;
-        const Local& here = local(automaton_.element(frame));
-        for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= here.bits[i];
-        if (automaton_.parent(frame) == Automaton::done) continue;
-        const StateId below = automaton_.state_of(automaton_.parent(frame));
+    if (locals_.size() >= most_locals) locals_.clear();
+    Local all{Bits(result_.size()), {}};
+    std::map<FrameId, std::vector<FrameId>> places;  // inner parts by what lies below
+    for (const FrameId frame : automaton_.frames(state))
+        if (frame != Automaton::done) places[automaton_.outer_part(frame)].push_back(automaton_.inner_part(frame));
+    for (auto& [outer, inner] : places) {
+        const Local& here = local(automaton_.state_of(std::move(inner)));
+        for (std::size_t i = 0; i < all.bits.size(); ++i) all.bits[i] |= here.bits[i];
+        if (outer == Automaton::done || here.exits.empty()) continue;
+        const StateId below = automaton_.state_of(outer);
         for (const std::int32_t exit : here.exits) {
             const TokenTree::Node& node = tree_.nodes()[static_cast<std::size_t>(exit)];
-            walk(below, exit + 1, node.behind, node.depth + 1, [&](const TokenTree::Node& inner, std::int32_t, StateId) {
-                add(inner, bits);
-                return true;
-            });
+            allow(below, exit + 1, node.behind, node.depth + 1, all);
         }
     }
-    if (automaton_.may_end(state))
-        for (const TokenId id : end_ids_) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
-    return masks_.emplace(state, std::move(bits)).first->second;
+    if (automaton_.may_end(state)) set(all.bits, end_ids_);
+    return masks_.emplace(state, std::move(all.bits)).first->second;
 }
 
 // Per token: fewest bytes to an end after it.
@@ -116,7 +120,7 @@ const std::vector<std::int32_t>& TokenMask::least_after(StateId state) {
 
 std::span<const std::uint64_t> TokenMask::allowed(std::int64_t remaining) {
     if (automaton_.states() > most_states) {
-        masks_.clear(), least_after_.clear();
+        masks_.clear(), locals_.clear(), least_after_.clear();
         state_ = automaton_.forget_all_but(state_);
     }
     result_ = mask_of(state_);

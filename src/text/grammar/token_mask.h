@@ -3,7 +3,7 @@
 // The tokens of the vocabulary stand in a tree of bytes; a walk of the tree beside the automaton finds all that are allowed. Most of
 // the walk depends only on the place in the grammar, not on what lies below it (inside a string, on which property it is), so it is
 // done once per place: its bits, and the nodes where the rule is left, from which alone the walk goes on with the true state. Masks
-// of whole states are kept as well. Compare Dong et al., "XGrammar", 2024.
+// of whole states are kept as well, one for all that are alike (Automaton::alike). Compare Dong et al., "XGrammar", 2024.
 //
 // With a number of tokens that remain, a token is allowed only if the text can still end within them. That is exact as long as every
 // byte is a token of its own, as in byte-level and byte-fallback vocabularies.
@@ -65,21 +65,21 @@ class TokenMask {
     using Bits = std::vector<std::uint64_t>;
     struct Local {
         Bits bits;
-        std::vector<std::int32_t> exits;  ///< nodes at which the rule is left
+        std::vector<std::int32_t> exits;  ///< nodes at which its rules are left
     };
-    const Local& local(std::int32_t element);
+    const Local& local(StateId inner);
     const Bits& mask_of(StateId state);
     const std::vector<std::int32_t>& least_after(StateId state);
     template <class Visit>
     void walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit);
-    void add(const TokenTree::Node& node, Bits& bits) const;
+    void allow(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, Local& out);
 
     const Tokenizer* tokenizer_;
     TokenTree tree_;
     Automaton automaton_;
     StateId state_;
     std::vector<StateId> path_;  ///< states along the walk
-    std::unordered_map<std::int32_t, Local> locals_;
+    std::unordered_map<StateId, Local> locals_;
     std::unordered_map<StateId, Bits> masks_;
     std::unordered_map<StateId, std::vector<std::int32_t>> least_after_;
     std::vector<TokenId> end_ids_;
