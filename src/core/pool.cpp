@@ -11,6 +11,7 @@
 // is a futex on Linux.
 #include "core/pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -25,7 +26,15 @@ namespace tailor::core {
 // machine; gaps between the regions of a decode step are below 20.
 constexpr std::chrono::microseconds spin_time{40};
 
+// A claim takes one of so many parts of what is left of a range, so fewer and fewer chunks. Every locked instruction waits for all loads
+// before it, and those after wait for it: with a claim per 35 KB of weights, decoding read memory at two thirds of its speed.
+constexpr std::uint64_t claimed_share = 4;
+
 namespace {
+
+struct Chunks {
+    std::int64_t first, end;
+};
 
 // [next, end) of one thread's chunks, on a cache line of its own.
 struct alignas(64) Range {
@@ -33,13 +42,16 @@ struct alignas(64) Range {
 
     void publish(std::int64_t next, std::int64_t end) { word.store(static_cast<std::uint64_t>(next) << 32 | static_cast<std::uint64_t>(end), std::memory_order_release); }
 
-    /// The next chunk, or -1 when there is none.
-    std::int64_t claim() {
+    /// The next chunks, none when there are none left.
+    Chunks claim() {
         std::uint64_t old = word.load(std::memory_order_acquire);
-        while (old >> 32 < (old & 0xFFFFFFFF))
-            if (word.compare_exchange_weak(old, old + (std::uint64_t{1} << 32), std::memory_order_acq_rel, std::memory_order_acquire))
-                return static_cast<std::int64_t>(old >> 32);
-        return -1;
+        for (;;) {
+            const std::uint64_t next = old >> 32, end = old & 0xFFFFFFFF;
+            if (next >= end) return {0, 0};
+            const std::uint64_t taken = std::max<std::uint64_t>(1, (end - next) / claimed_share);
+            if (word.compare_exchange_weak(old, old + (taken << 32), std::memory_order_acq_rel, std::memory_order_acquire))
+                return {static_cast<std::int64_t>(next), static_cast<std::int64_t>(next + taken)};
+        }
     }
 };
 
@@ -59,9 +71,10 @@ struct Pool::Shared {
     void help(int thread) {
         for (int t = 0; t < threads; ++t) {
             Range& range = ranges[static_cast<std::size_t>((thread + t) % threads)];
-            for (std::int64_t chunk; (chunk = range.claim()) >= 0;) {
-                function(context, chunk, thread);
-                if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
+            for (Chunks chunks; (chunks = range.claim()).first < chunks.end;) {
+                for (std::int64_t c = chunks.first; c < chunks.end; ++c) function(context, c, thread);
+                const std::int64_t done = chunks.end - chunks.first;
+                if (left.fetch_sub(done, std::memory_order_acq_rel) == done) left.notify_one();
             }
         }
     }
