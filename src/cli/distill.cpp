@@ -52,44 +52,26 @@ static void declare(Options& options, Settings& s) {
     options.add("--refresh", s.refresh, "steps between two searches for scales, where they follow the weights: ternary formats, and plain scales");
     options.add("--teacher-file", s.teacher_file, "file of the teacher's most likely tokens, written if it is not there; then the teacher does not run while the student learns");
     options.add("--top-k", s.top_k, "tokens of each position that a new teacher's file keeps");
-    options.add("--steps", t.steps, "steps of the optimizer; 100 where no --minutes are given");
-    options.add("--minutes", t.minutes, "time for the training");
-    options.add("--batch", t.batch, "sequences at a time");
-    options.add("--accumulate", t.accumulate, "batches of a step, whose gradients are added up");
-    options.add("-c,--context", t.context, "tokens of a sequence");
-    options.add("--optimizer", t.optimizer, "one of " + train::optimizers::names());
-    options.add("--schedule", t.schedule, "how the rate falls after the warm-up: one of " + train::schedules::names());
+    train_command::add_settings(options, t, {"--steps", "--minutes", "--batch", "--accumulate", "--context", "--optimizer", "--schedule", "--warmup", "--clip", "--seed"});
     options.add("--rate", t.rate, "learning rate at its highest; otherwise a fifth of what the optimizer is usually given");
-    options.add("--warmup", t.warmup, "steps until the rate is reached; 0: a twentieth of all");
     options.add("--weight-decay", t.weight_decay, "share of a weight that is taken away per unit of rate; otherwise none");
-    options.add("--clip", t.clip, "most norm of all gradients together; 0: any");
-    options.add("--seed", t.seed, "of the order of the text");
     options.flag("--from-scratch", t.from_scratch, "begin with random weights in the student's shape");
-    options.add("--every", t.every, "steps between two lines of the report");
-    options.add("--checkpoint", t.checkpoint, "file, or folder for one, that holds all a later run needs to go on; also written on Ctrl-C");
-    options.add("--checkpoint-every", t.checkpoint_every, "steps between two checkpoints");
-    options.flag("--resume", t.resume, "go on from the checkpoint, if there is one");
     options.add("--eval-file", t.eval_file, "text that is not learned: perplexity and divergence from the teacher before and after");
-    options.add("--eval-windows", t.eval_windows, "most sequences of the text to evaluate");
-    options.add("--page", t.page, "page (HTML) with the course of the loss");
-    options.add("-t,--threads", t.threads, "threads; 0: one per core");
+    train_command::add_settings(options, t, {"--eval-windows", "--every", "--checkpoint", "--checkpoint-every", "--resume", "--page", "--threads"});
 }
 
 static void check(Settings& s) {
     train_command::Settings& t = s.train;
     if (s.teacher.empty() || t.model.empty()) fail(ErrorKind::usage, "say who teaches and who learns: tailor distill teacher.gguf student.gguf");
     if (t.minutes == 0 && t.steps == 0) t.steps = 100;
-    if (t.steps < 0 || t.minutes < 0 || t.warmup < 0) fail(ErrorKind::usage, "--steps, --minutes and --warmup must not be negative");
-    if (t.batch < 1 || t.context < 1 || t.every < 1 || t.accumulate < 1 || t.checkpoint_every < 1 || t.eval_windows < 1 || s.top_k < 1 || s.refresh < 1)
-        fail(ErrorKind::usage, "--batch, --context, --every, --accumulate, --checkpoint-every, --eval-windows, --top-k and --refresh must be at least 1");
-    if (t.rate && !(*t.rate > 0)) fail(ErrorKind::usage, "--rate must be above 0, it is {}", *t.rate);
-    if (t.resume && t.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
+    train_command::check_course(t);
+    if (s.top_k < 1 || s.refresh < 1) fail(ErrorKind::usage, "--top-k and --refresh must be at least 1");
     if (!t.output.empty() && (t.output == t.model || t.output == s.teacher)) fail(ErrorKind::usage, "{} is a model that is being read; write the student to another file", t.output);
     if (!t.output.empty()) files::kind_for(t.output);
     // Weights that are healed are near their place: a training's rate would first take them away from it.
     if (!t.rate) t.rate = 0.2 * train::optimizers::get(t.optimizer).rate;
     if (!t.weight_decay) t.weight_decay = 0;
-    train::schedules::get(t.schedule), train::scale_rule(s.scales), train::losses::parse(s.loss);
+    train::scale_rule(s.scales), train::losses::parse(s.loss);
     if (!s.round.empty()) formats::get(s.round);
 }
 
@@ -243,7 +225,8 @@ static void run(Options& options) {
     const auto distillation = std::make_shared<train::Distillation>(teacher->file(), student->file(), how);
     train_command::Settings quiet = s.train;
     quiet.eval_file.clear();
-    train_command::Training training(quiet, *student, pool, options.json(), distillation);
+    const std::unique_ptr<train::Trainer> trainer = train_command::trainer_of(quiet, *student, pool, distillation);
+    train_command::Training training(quiet, train_command::lesson_of(quiet, *student, *trainer), pool.threads(), options.json());
     std::optional<HeldOut> held_out;
     const auto tell = [&](std::string_view when) {
         if (s.train.eval_file.empty()) return;
@@ -256,7 +239,7 @@ static void run(Options& options) {
     training.learn();
     tell("after");
     if (!s.train.output.empty())
-        note(core::format("{}: {}", s.train.output, core::human_bytes(static_cast<double>(write_student(s.train.output, teacher->file(), student->file(), training.trainer(), how.rounding.get())))));
+        note(core::format("{}: {}", s.train.output, core::human_bytes(static_cast<double>(write_student(s.train.output, teacher->file(), student->file(), *trainer, how.rounding.get())))));
 }
 
 }  // namespace tailor::cli::distill_command

@@ -91,7 +91,9 @@ std::vector<Setting> settings(Settings& s) {
     };
 }
 
-void check_numbers(const Settings& s) {
+}  // namespace
+
+void check_course(const Settings& s) {
     if (s.precision != "bf16" && s.precision != "f32") fail(ErrorKind::usage, "--precision must be bf16 or f32, it is '{}'", s.precision);
     if (s.batch < 1 || s.context < 1 || s.every < 1) fail(ErrorKind::usage, "--batch, --context and --every must be at least 1");
     if (s.loss_rows < 0) fail(ErrorKind::usage, "--loss-rows must not be negative");
@@ -100,10 +102,16 @@ void check_numbers(const Settings& s) {
     if (s.warmup < 0 || s.eval_every < 0) fail(ErrorKind::usage, "--warmup and --eval-every must not be negative");
     if (!(s.minutes >= 0) || s.tokens < 0 || s.steps < 0) fail(ErrorKind::usage, "--minutes, --tokens and --steps must not be negative");
     if (s.minutes > 0 && s.warmup > 0) fail(ErrorKind::usage, "--warmup counts steps, and with --minutes their number is not known; without it the warm-up takes a twentieth of the time");
+    if (const std::size_t slash = s.checkpoint.rfind('/'); slash != std::string::npos && slash > 0 && !core::is_folder(s.checkpoint.substr(0, slash)))
+        fail(ErrorKind::usage, "--checkpoint {}: there is no folder {}", s.checkpoint, s.checkpoint.substr(0, slash));
+    if (s.resume && s.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
+    train::optimizers::get(s.optimizer), train::schedules::get(s.schedule);
 }
 
+namespace {
+
 void check(const Settings& s) {
-    check_numbers(s);
+    check_course(s);
     if (!s.family.empty() && !s.model.empty()) fail(ErrorKind::usage, "--family {} makes a new model and {} is one already; give one of the two", s.family, s.model);
     if (s.family.empty() && !(s.vocabulary.empty() && s.vocabulary_kind.empty() && s.vocabulary_size == 0))
         fail(ErrorKind::usage, "a vocabulary can be chosen for a new model only: give --family too");
@@ -113,10 +121,6 @@ void check(const Settings& s) {
         fail(ErrorKind::usage, "a vocabulary of the kind '{}' cannot be trained; there are bpe and unigram", s.vocabulary_kind);
     if (s.held_out > 0 && !s.eval_file.empty()) fail(ErrorKind::usage, "--held-out holds out a share of the text and --eval-file names another; give one of the two");
     if (!s.output.empty() && s.output == s.model) fail(ErrorKind::usage, "{} is the model that is being read; write the trained one to another file", s.output);
-    if (const std::size_t slash = s.checkpoint.rfind('/'); slash != std::string::npos && slash > 0 && !core::is_folder(s.checkpoint.substr(0, slash)))
-        fail(ErrorKind::usage, "--checkpoint {}: there is no folder {}", s.checkpoint, s.checkpoint.substr(0, slash));
-    if (s.resume && s.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
-    train::optimizers::get(s.optimizer), train::schedules::get(s.schedule);
 }
 
 void add_option(Options& options, const Setting& setting) {
@@ -129,6 +133,15 @@ void add_option(Options& options, const Setting& setting) {
 }
 
 }  // namespace
+
+void add_settings(Options& options, Settings& s, std::initializer_list<std::string_view> names) {
+    const std::vector<Setting> all = settings(s);
+    for (const std::string_view name : names) {
+        const auto found = std::find_if(all.begin(), all.end(), [&](const Setting& setting) { return setting.option.ends_with(name); });
+        if (found == all.end()) fail(ErrorKind::bug, "no setting has the option {}", name);
+        add_option(options, *found);
+    }
+}
 
 Settings read_settings(Options& options) {
     Settings s;

@@ -3,8 +3,10 @@
 // Every setting stands once, in settings.cpp, with its key in a recipe, its option and its help.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/options.h"
@@ -52,6 +54,10 @@ struct Settings {
     std::int64_t most_steps() const;
 };
 
+/// Adds some of the options that are described here, by their long names: for commands that train in their own way.
+void add_settings(Options& options, Settings& settings, std::initializer_list<std::string_view> names);
+/// What every training keeps to: numbers, names and the checkpoint. Throws Error(usage) naming what is wrong.
+void check_course(const Settings& settings);
 /// Reads options and the recipe that they may name. Throws Error(usage) naming what is wrong.
 Settings read_settings(Options& options);
 

@@ -17,44 +17,60 @@ static std::string checkpoint_path(const std::string& given) {
     return core::is_folder(given) ? given + "/training.checkpoint" : given;
 }
 
-static train::TrainerOptions trainer_options(const Settings& s, std::shared_ptr<train::Objective> objective, std::shared_ptr<train::Workers> workers) {
+train::TrainerOptions trainer_options(const Settings& s) {
     train::TrainerOptions options;
-    options.workers = std::move(workers);
     options.batch = s.batch, options.context = s.context, options.accumulate = s.accumulate, options.clip = s.clip;
     options.saving = graph::SavingOptions{s.keep, s.memory.empty() ? 0 : static_cast<std::int64_t>(core::parse_bytes(s.memory, "--memory")), s.loss_rows, s.spill_folder};
     options.optimizer_on_disk = s.optimizer_on_disk;
-    options.bf16 = s.precision == "bf16", options.weight_decay = s.decay(), options.optimizer = s.optimizer, options.objective = std::move(objective);
+    options.bf16 = s.precision == "bf16", options.weight_decay = s.decay(), options.optimizer = s.optimizer;
     return options;
 }
 
 static double seconds_since(std::chrono::steady_clock::time_point start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
 
-Training::Training(const Settings& settings, const run::LanguageModel& model, core::Pool& pool, bool json, std::shared_ptr<train::Objective> objective, std::shared_ptr<train::Workers> workers)
-    : s_(settings), json_(json), workers_(workers ? workers : std::make_shared<train::Workers>()), first_(model.tokenizer().adds_bos() ? model.tokenizer().bos() : -1), texts_(texts_of(settings, model)),
-      trainer_(model.file(), pool, trainer_options(settings, std::move(objective), workers_)), budget_{settings.most_steps(), settings.minutes * 60, settings.warmup},
-      checkpoint_(checkpoint_path(settings.checkpoint)), start_(std::chrono::steady_clock::now()), peak_flops_(measured_peak(pool.threads())) {
-    note(core::format("{} weights, {} windows of {} tokens, {} per step, {} of memory for a step", human_count(static_cast<double>(trainer_.parameters())), texts_.learned->count(), s_.context,
-                      s_.batch * s_.accumulate, core::human_bytes(static_cast<double>(trainer_.arena_bytes()))));
-    if (s_.keep != "keep" || !s_.memory.empty()) note(trainer_.saving_summary());
+std::unique_ptr<train::Trainer> trainer_of(const Settings& s, const run::LanguageModel& model, core::Pool& pool, std::shared_ptr<train::Objective> objective,
+                                           std::shared_ptr<train::Workers> workers) {
+    train::TrainerOptions options = trainer_options(s);
+    options.objective = std::move(objective);
+    if (workers) options.workers = std::move(workers);
+    auto trainer = std::make_unique<train::Trainer>(model.file(), pool, options);
+    if (s.keep != "keep" || !s.memory.empty()) note(trainer->saving_summary());
+    if (s.from_scratch || !s.family.empty()) trainer->initialize(s.seed);
+    return trainer;
+}
+
+text::TokenId first_token(const run::LanguageModel& model) { return model.tokenizer().adds_bos() ? model.tokenizer().bos() : -1; }
+
+Lesson lesson_of(const Settings& s, const run::LanguageModel& model, train::Trainer& trainer) {
+    Lesson lesson{.learner = trainer, .texts = texts_of(s, model), .first = first_token(model), .name = {}, .about = {}};
+    const std::string_view architecture = model.file().metadata().text("general.architecture");
+    lesson.name = !s.family.empty() ? s.family : std::string(model.file().metadata().text("general.name", architecture));
+    lesson.about = core::format("{}, {} weights", architecture, human_count(static_cast<double>(trainer.parameters())));
+    lesson.weights = static_cast<double>(trainer.parameters());
+    return lesson;
+}
+
+Training::Training(const Settings& settings, Lesson lesson, int threads, bool json, std::shared_ptr<train::Workers> workers)
+    : s_(settings), json_(json), workers_(workers ? workers : std::make_shared<train::Workers>()), lesson_(std::move(lesson)), budget_{settings.most_steps(), settings.minutes * 60, settings.warmup},
+      checkpoint_(checkpoint_path(settings.checkpoint)), start_(std::chrono::steady_clock::now()), peak_flops_(measured_peak(threads)) {
+    note(core::format("{} numbers are trained, {} windows of {} tokens, {} per step, {} of memory for a step", human_count(static_cast<double>(lesson_.learner.parameters())),
+                      lesson_.texts.learned->count(), s_.context, s_.batch * s_.accumulate, core::human_bytes(static_cast<double>(lesson_.learner.arena_bytes()))));
     const bool goes_on = s_.resume && core::exists(checkpoint_);
-    workers_->check_same("text", texts_.learned->identity());
+    workers_->check_same("text", lesson_.texts.learned->identity());
     workers_->check_same("checkpoint at hand", goes_on ? 1 : 0);
     if (!s_.resume && core::exists(checkpoint_)) fail(ErrorKind::usage, "{} is there already: --resume goes on from it; delete it to begin anew", checkpoint_);
     if (s_.resume && !goes_on) note(core::format("there is no {} yet; beginning anew", checkpoint_));
-    const std::string_view architecture = model.file().metadata().text("general.architecture");
-    run_.name = !s_.name.empty() ? s_.name : !s_.family.empty() ? s_.family : std::string(model.file().metadata().text("general.name", architecture));
-    run_.about = core::format("{}, {} weights; {}, rate {:.2g}, {}; {} sequences of {} tokens a step", architecture, human_count(static_cast<double>(trainer_.parameters())), s_.optimizer,
-                              s_.peak(), s_.schedule, s_.batch * s_.accumulate, s_.context);
+    run_.name = s_.name.empty() ? lesson_.name : s_.name;
+    run_.about = core::format("{}; {}, rate {:.2g}, {}; {} sequences of {} tokens a step", lesson_.about, s_.optimizer, s_.peak(), s_.schedule, s_.batch * s_.accumulate, s_.context);
     if (goes_on) resume();
-    else if (s_.from_scratch || !s_.family.empty()) trainer_.initialize(s_.seed);
     if (!s_.page.empty()) open_page();
 }
 
 // What must stay for the text to go on where it was; its hash also knows the context and the seed.
 core::Json Training::identity() const {
-    core::Json settings;
+    core::Json settings = lesson_.identity;
     settings.set("batch", s_.batch).set("accumulate", s_.accumulate).set("context", s_.context).set("seed", s_.seed);
-    settings.set("text", core::format("{:016x}", texts_.learned->identity()));
+    settings.set("text", core::format("{:016x}", lesson_.texts.learned->identity()));
     return settings;
 }
 
@@ -75,17 +91,17 @@ void Training::resume() {
     for (const auto& [key, value] : may_be.members())
         if (const std::string was = settings.at("schedule").at(key).text(-1); was != value.text(-1))
             note(core::format("--{} was {} before the checkpoint and is {} from here on", key, was, value.text(-1)));
-    trainer_.restore(checkpoint);
-    texts_.learned->seek(trainer_.steps() * s_.batch * s_.accumulate);
+    lesson_.learner.restore(checkpoint);
+    lesson_.texts.learned->seek(lesson_.learner.steps() * s_.batch * s_.accumulate);
     seconds_before_ = settings.at("seconds").number();
-    saved_ = trainer_.steps();
+    saved_ = lesson_.learner.steps();
     note(core::format("going on after step {} of {}", saved_, checkpoint_));
 }
 
 void Training::save() {
-    if (checkpoint_.empty() || saved_ == trainer_.steps()) return;
-    trainer_.save(checkpoint_, core::Json().set("identity", identity()).set("schedule", schedule()).set("seconds", seconds()));
-    saved_ = trainer_.steps();
+    if (checkpoint_.empty() || saved_ == lesson_.learner.steps()) return;
+    lesson_.learner.save(checkpoint_, core::Json().set("identity", identity()).set("schedule", schedule()).set("seconds", seconds()));
+    saved_ = lesson_.learner.steps();
 }
 
 void Training::stop_if_interrupted() {
@@ -95,7 +111,7 @@ void Training::stop_if_interrupted() {
     } catch (const core::Error&) {
         live_.clear();
         write_page(true);
-        if (checkpoint_.empty() || trainer_.steps() == 0) throw;
+        if (checkpoint_.empty() || lesson_.learner.steps() == 0) throw;
         save();
         fail(ErrorKind::interrupted, "interrupted after step {}; {} holds it: --resume goes on", saved_, checkpoint_);
     }
@@ -105,14 +121,10 @@ double Training::seconds() const { return seconds_before_ + seconds_since(start_
 
 train::Step Training::step() {
     std::vector<std::int32_t> ids, targets;
-    for (std::int64_t b = 0; b < s_.batch * s_.accumulate; ++b) texts_.learned->next(ids, targets, first_);
-    rate_ = workers_->of_first(budget_.rate(train::schedules::get(s_.schedule), s_.peak(), trainer_.steps() + 1, seconds() + step_seconds_ + evaluation_seconds_));
-    return trainer_.step(ids, targets, rate_);
+    for (std::int64_t b = 0; b < s_.batch * s_.accumulate; ++b) lesson_.texts.learned->next(ids, targets, lesson_.first);
+    rate_ = workers_->of_first(budget_.rate(train::schedules::get(s_.schedule), s_.peak(), lesson_.learner.steps() + 1, seconds() + step_seconds_ + evaluation_seconds_));
+    return lesson_.learner.step(ids, targets, rate_);
 }
-
-// Every weight takes part in one multiplication and addition per token on the way forth and in two on the way back: Kaplan et al., "Scaling
-// Laws for Neural Language Models", 2020, section 2.1. Attention over the context comes on top and is not counted.
-static double operations_per_second(const train::Trainer& trainer, double tokens_per_second) { return 6 * static_cast<double>(trainer.parameters()) * tokens_per_second; }
 
 // By steps where they are limited, and by time where that is nearer.
 static double seconds_left(const train::Budget& budget, std::int64_t steps, double seconds, double step_seconds) {
@@ -124,45 +136,46 @@ static double seconds_left(const train::Budget& budget, std::int64_t steps, doub
 
 void Training::report(const Stretch& done, double rate) {
     const auto steps = static_cast<double>(done.steps), tokens = steps * static_cast<double>(s_.tokens_per_step());
-    const std::int64_t step = trainer_.steps();
+    const std::int64_t step = lesson_.learner.steps();
     const double tokens_per_second = tokens / done.seconds, left = seconds_left(budget_, step, seconds(), done.seconds / steps);
-    const double gigaflops = operations_per_second(trainer_, tokens_per_second) / 1e9;
+    const double gigaflops = operations_per_second(tokens_per_second) / 1e9;
     const double loss = done.loss / steps, norm = done.norm / steps;
     run_.learned.push_back({step, static_cast<double>(step * s_.tokens_per_step()), seconds(), loss});
     live_.clear();
+    const std::string_view slope = std::string_view(lesson_.slope).substr(0, std::string_view(lesson_.slope).find('_'));
     if (!json_)
-        return print(core::format("step {:>6}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {:.0f} tokens/s  {:.0f} GFLOP/s  {} left\n", step, loss, norm, rate, tokens_per_second, gigaflops,
+        return print(core::format("step {:>6}  loss {:.4f}  {} {:.3f}  rate {:.2e}  {:.0f} tokens/s  {:.0f} GFLOP/s  {} left\n", step, loss, slope, norm, rate, tokens_per_second, gigaflops,
                                   clock_text(left)));
     core::Json line;
-    line.set("step", step).set("loss", loss).set("gradient_norm", norm).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops).set("seconds_left", left);
+    line.set("step", step).set("loss", loss).set(lesson_.slope, norm).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops).set("seconds_left", left);
     print(line.text(-1) + "\n");
 }
 
 void Training::show_live(const Stretch& done, double loss) {
     if (!live_.shown() || done.steps == 0) return;
-    const double tokens_per_second = static_cast<double>(done.steps * s_.tokens_per_step()) / done.seconds, flops = operations_per_second(trainer_, tokens_per_second);
+    const double tokens_per_second = static_cast<double>(done.steps * s_.tokens_per_step()) / done.seconds, flops = operations_per_second(tokens_per_second);
     const std::string share = peak_flops_ > 0 ? core::format("  {:.0f} % of the f32 peak", 100 * flops / peak_flops_) : core::format("  {:.0f} GFLOP/s", flops / 1e9);
     const std::string of = budget_.steps > 0 ? core::format(" of {}", budget_.steps) : "";
-    live_.show(core::format("step {}{}  loss {:.4f}  {:.0f} tokens/s{}  {}  {} left", trainer_.steps(), of, loss, tokens_per_second, share,
-                            core::human_bytes(static_cast<double>(resident_bytes())), clock_text(seconds_left(budget_, trainer_.steps(), seconds(), step_seconds_))));
+    live_.show(core::format("step {}{}  loss {:.4f}  {:.0f} tokens/s{}  {}  {} left", lesson_.learner.steps(), of, loss, tokens_per_second, share,
+                            core::human_bytes(static_cast<double>(resident_bytes())), clock_text(seconds_left(budget_, lesson_.learner.steps(), seconds(), step_seconds_))));
 }
 
 // Always the same windows: the first of the first order. The last batch is filled up with a window that does not count.
 void Training::evaluate() {
     const auto start = std::chrono::steady_clock::now();
-    train::TokenWindows& held_out = *texts_.held_out;
+    train::TokenWindows& held_out = *lesson_.texts.held_out;
     const std::int64_t windows = std::min(s_.eval_windows, held_out.count());
     held_out.seek(0);
     double total = 0;
     for (std::int64_t at = 0; at < windows; at += s_.batch) {
         std::vector<std::int32_t> ids, targets;
         const std::int64_t here = std::min(s_.batch, windows - at);
-        for (std::int64_t b = 0; b < here; ++b) held_out.next(ids, targets, first_);
+        for (std::int64_t b = 0; b < here; ++b) held_out.next(ids, targets, lesson_.first);
         ids.resize(static_cast<std::size_t>(s_.batch * s_.context), 0), targets.resize(ids.size(), -1);
-        total += trainer_.loss(ids, targets) * static_cast<double>(here);
+        total += lesson_.learner.loss(ids, targets) * static_cast<double>(here);
     }
     const double loss = total / static_cast<double>(windows);
-    const std::int64_t step = trainer_.steps();
+    const std::int64_t step = lesson_.learner.steps();
     run_.held_out.push_back({step, static_cast<double>(step * s_.tokens_per_step()), seconds(), loss});
     evaluation_seconds_ = seconds_since(start);
     live_.clear();
@@ -195,8 +208,9 @@ void Training::write_page(bool at_once) {
 
 void Training::learn() {
     Stretch done;
+    if (lesson_.evaluates_first && lesson_.texts.held_out && lesson_.learner.steps() == 0) evaluate();
     start_ = std::chrono::steady_clock::now();
-    for (bool last = workers_->of_first(budget_.over(trainer_.steps(), seconds(), 0) ? 1 : 0) != 0; !last;) {
+    for (bool last = workers_->of_first(budget_.over(lesson_.learner.steps(), seconds(), 0) ? 1 : 0) != 0; !last;) {
         stop_if_interrupted();
         const auto start = std::chrono::steady_clock::now();
         try {
@@ -204,7 +218,7 @@ void Training::learn() {
             const double took = seconds_since(start);
             done.seconds += took, done.loss += result.loss, done.norm += result.gradient_norm, ++done.steps;
             step_seconds_ = step_seconds_ == 0 ? took : 0.8 * step_seconds_ + 0.2 * took;
-            const std::int64_t step = trainer_.steps();
+            const std::int64_t step = lesson_.learner.steps();
             last = workers_->of_first(budget_.over(step, seconds(), step_seconds_ + evaluation_seconds_) ? 1 : 0) != 0;
             if (step % s_.every == 0 || last) report(done, rate_), done = {};
             else show_live(done, result.loss);
@@ -215,7 +229,7 @@ void Training::learn() {
             if (error.kind() != ErrorKind::numeric || saved_ < 0) throw;
             fail(ErrorKind::numeric, "{}; {} holds the weights after step {}", error.what(), checkpoint_, saved_);
         }
-        if (texts_.held_out && ((s_.eval_every > 0 && trainer_.steps() % s_.eval_every == 0) || last)) evaluate();
+        if (lesson_.texts.held_out && ((s_.eval_every > 0 && lesson_.learner.steps() % s_.eval_every == 0) || last)) evaluate();
         write_page(last);
     }
 }

@@ -1,4 +1,4 @@
-// One training: the model, the texts, and where it stands.
+// One training: who learns, the texts, and where it stands.
 //
 // It learns step by step until its budget is used up, tells its course in lines, on a live line and on a page, evaluates what is held out,
 // and writes checkpoints, from which it goes on.
@@ -15,18 +15,40 @@
 
 namespace tailor::cli::train_command {
 
+/// Who learns from what, and what is told of it.
+struct Lesson {
+    train::Learner& learner;
+    Texts texts;
+    text::TokenId first = -1;  ///< begins every sequence; -1: none does
+    std::string name, about;   ///< of the run, on the page
+    core::Json identity = {};  ///< what must stay for a checkpoint to be gone on from, beside what settings say of the text
+    double weights = 0;        ///< numbers that a token is multiplied with, trained or not
+    double passes = 3;         ///< multiplications with each of them per token and step: Kaplan et al., 2020, section 2.1
+    const char* slope = "gradient_norm";
+    bool evaluates_first = false;
+};
+
+/// What the settings say of a trainer of all weights.
+train::TrainerOptions trainer_options(const Settings& settings);
+/// The token that begins every sequence of a model; -1: none does.
+text::TokenId first_token(const run::LanguageModel& model);
+/// The trainer of the settings for all weights of a model, which begin at random if they say so. `objective`: what is minimized; none: the
+/// next token. `workers`: who takes part; none: this process alone.
+std::unique_ptr<train::Trainer> trainer_of(const Settings& settings, const run::LanguageModel& model, core::Pool& pool, std::shared_ptr<train::Objective> objective = {},
+                                           std::shared_ptr<train::Workers> workers = {});
+/// What it learns.
+Lesson lesson_of(const Settings& settings, const run::LanguageModel& model, train::Trainer& trainer);
+
 class Training {
   public:
-    /// `objective`: what is minimized; none: the next token. `workers`: who takes part; none: this process alone. All of these
-    /// outlive the training.
-    Training(const Settings& settings, const run::LanguageModel& model, core::Pool& pool, bool json, std::shared_ptr<train::Objective> objective = {},
-             std::shared_ptr<train::Workers> workers = {});
+    /// All of these outlive the training.
+    Training(const Settings& settings, Lesson lesson, int threads, bool json, std::shared_ptr<train::Workers> workers = {});
     void learn();
-    const train::Trainer& trainer() const { return trainer_; }
 
   private:
     core::Json identity() const;
     core::Json schedule() const;
+    double operations_per_second(double tokens_per_second) const { return 2 * lesson_.passes * lesson_.weights * tokens_per_second; }
     void resume();
     void save();
     void stop_if_interrupted();
@@ -41,9 +63,7 @@ class Training {
     const Settings& s_;
     bool json_;
     std::shared_ptr<train::Workers> workers_;
-    text::TokenId first_;
-    Texts texts_;
-    train::Trainer trainer_;
+    Lesson lesson_;
     train::Budget budget_;
     std::string checkpoint_;
     std::int64_t saved_ = -1;  ///< steps in the checkpoint; -1: there is none of this run
