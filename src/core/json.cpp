@@ -77,6 +77,7 @@ static Library to_library(const Json& value) {
         return result;
     }
     if (value.is_null()) return nullptr;
+    if (value.is_integer()) return value.integer();
     if (value.is_number()) {
         const double number = value.number();
         if (!std::isfinite(number)) return nullptr;

@@ -38,6 +38,7 @@ TEST(Json, ReadsEveryKindInOrder) {
     EXPECT_TRUE(j.at("n").at("z").at("deep").is_array());
     EXPECT_EQ(Json::parse(j.text(-1)).text(-1), j.text(-1));
     EXPECT_EQ(Json::parse("7").integer(), 7);
+    EXPECT_EQ("[1152921504606846977,3,0.5]", Json(Json::Array{(std::int64_t{1} << 60) + 1, 3.0, 0.5}).text(-1));
 }
 
 TEST(Json, SaysWhatIsWrongAndWhere) {

@@ -49,7 +49,7 @@ struct IntegerForm {
     int bits = 4;    ///< of a code: 2, 3, 4, 5, 6 or 8
     int zero = 0;    ///< the code that stands for 0; with minima it is 0
     int levels = 0;  ///< codes in use, as many below `zero` as above; 0: all that the bits allow
-    int group = 32;  ///< values that share a scale: 16 (of a ScaleKind with groups), 32, or a multiple of 32
+    int group = 32;  ///< values that share a scale: 16 or 32 of a ScaleKind with groups, otherwise 32 or a multiple of it
     ScaleKind scales = ScaleKind::half;
     bool minima = false;
     const std::int8_t* table = nullptr;  ///< of 16 numbers, for 4-bit codes; zero is not used then
