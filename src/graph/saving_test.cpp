@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -232,7 +233,9 @@ Tensor call(std::string_view op_name, const std::vector<Tensor>& inputs, const o
     for (const Tensor& input : inputs) types.push_back({input.format, input.shape});
     const ops::TensorType type = op.shape({attributes, types, {}});
     const Tensor output = formats::make_tensor(*type.format, type.shape), scratch = formats::make_tensor(formats::get("i32"), {op.scratch_bytes ? op.scratch_bytes({attributes, types, type}) / 4 + 1 : 1});
-    op.kernels[0].run.at(cpu::available_isas().back())({attributes, inputs, output, {}, {}, &pool, cpu::available_isas().back(), scratch.data});
+    const cpu::Isa isa = cpu::available_isas().back();
+    const auto kernel = std::find_if(op.kernels.begin(), op.kernels.end(), [&](const ops::Kernel& k) { return k.run.at(isa) && (!k.declines || k.declines({attributes, types, type}).empty()); });
+    kernel->run.at(isa)({attributes, inputs, output, {}, {}, &pool, isa, scratch.data});
     return output;
 }
 

@@ -104,10 +104,11 @@ Timing time_products(graph::Plan& plan, const Product& product, std::int64_t cop
     return {core::median(times), core::median_absolute_deviation(times)};
 }
 
+// Another number when any of the operator's kernels has changed.
 std::int64_t kernel_version(std::string_view op) {
-    std::int64_t version = 0;
-    for (const ops::Kernel& kernel : ops::get(op).kernels) version = version * 100 + kernel.version;
-    return version;
+    std::uint64_t version = 0;
+    for (const ops::Kernel& kernel : ops::get(op).kernels) version = version * 1'000'003 + static_cast<std::uint64_t>(kernel.version);
+    return static_cast<std::int64_t>(version);
 }
 
 // What a step reads of the weight: of experts the share that its rows reach.
