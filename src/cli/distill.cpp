@@ -11,8 +11,8 @@
 #include "files/registry.h"
 #include "formats/given_scales.h"
 #include "formats/registry.h"
-#include "train/distillation.h"
 #include "train/batch_plan.h"
+#include "train/distillation.h"
 #include "train/distillation_student.h"
 #include "train/optimizers/registry.h"
 
@@ -225,7 +225,9 @@ static void run(Options& options) {
     const auto distillation = std::make_shared<train::Distillation>(teacher->file(), student->file(), how);
     train_command::Settings quiet = s.train;
     quiet.eval_file.clear();
-    const std::unique_ptr<train::Trainer> trainer = train_command::trainer_of(quiet, *student, pool, distillation);
+    train::TrainerOptions trained = train_command::trainer_options(quiet);
+    trained.objective = distillation;
+    const std::unique_ptr<train::Trainer> trainer = train_command::trainer_of(quiet, student->file(), pool, trained);
     train_command::Training training(quiet, train_command::lesson_of(quiet, *student, *trainer), pool.threads(), options.json());
     std::optional<HeldOut> held_out;
     const auto tell = [&](std::string_view when) {

@@ -93,7 +93,7 @@ static train_command::Lesson lesson_of(const Settings& s, const run::LanguageMod
     for (const files::TensorInfo& tensor : file.tensors()) lesson.weights += static_cast<double>(tensor.shape.elements());
     // Frozen weights have no gradient of their own; without gradients there are two ways forth.
     lesson.passes = s.zeroth_order || s.kind() ? 2 : 3;
-    lesson.slope = s.zeroth_order ? "slope" : "gradient_norm";
+    lesson.has_gradient = !s.zeroth_order;
     lesson.evaluates_first = true;
     return lesson;
 }
@@ -105,9 +105,7 @@ static std::unique_ptr<train::Learner> learner_of(const Settings& s, const files
         return std::make_unique<train::ZerothOrder>(file, pool, train::ZerothOrderOptions{t.batch, t.context, t.accumulate, s.epsilon, t.seed, pack, objective});
     train::TrainerOptions options = train_command::trainer_options(t);
     options.pack = pack, options.objective = objective;
-    auto trainer = std::make_unique<train::Trainer>(file, pool, options);
-    if (t.keep != "keep" || !t.memory.empty()) note(trainer->saving_summary());
-    return trainer;
+    return train_command::trainer_of(t, file, pool, options);
 }
 
 static void write_results(const Settings& s, const files::File& file, const train::Learner& learner, const train::adapters::LowRank* low_rank, core::Pool& pool) {

@@ -11,7 +11,9 @@ namespace tailor::cli::train_command {
 
 static void learn(const Settings& settings, core::Pool& pool, bool json, const std::shared_ptr<train::Workers>& workers) {
     const std::shared_ptr<run::LanguageModel> model = model_of(settings);
-    const std::unique_ptr<train::Trainer> trainer = trainer_of(settings, *model, pool, {}, workers);
+    train::TrainerOptions how = trainer_options(settings);
+    how.workers = workers;
+    const std::unique_ptr<train::Trainer> trainer = trainer_of(settings, model->file(), pool, how);
     Training(settings, lesson_of(settings, *model, *trainer), pool.threads(), json, workers).learn();
     const std::uint64_t bytes = settings.output.empty() ? 0 : trainer->write(settings.output);
     if (bytes > 0) note(core::format("{}: {}", settings.output, core::human_bytes(static_cast<double>(bytes))));

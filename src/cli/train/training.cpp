@@ -28,12 +28,8 @@ train::TrainerOptions trainer_options(const Settings& s) {
 
 static double seconds_since(std::chrono::steady_clock::time_point start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
 
-std::unique_ptr<train::Trainer> trainer_of(const Settings& s, const run::LanguageModel& model, core::Pool& pool, std::shared_ptr<train::Objective> objective,
-                                           std::shared_ptr<train::Workers> workers) {
-    train::TrainerOptions options = trainer_options(s);
-    options.objective = std::move(objective);
-    if (workers) options.workers = std::move(workers);
-    auto trainer = std::make_unique<train::Trainer>(model.file(), pool, options);
+std::unique_ptr<train::Trainer> trainer_of(const Settings& s, const files::File& file, core::Pool& pool, const train::TrainerOptions& options) {
+    auto trainer = std::make_unique<train::Trainer>(file, pool, options);
     if (s.keep != "keep" || !s.memory.empty()) note(trainer->saving_summary());
     if (s.from_scratch || !s.family.empty()) trainer->initialize(s.seed);
     return trainer;
@@ -142,12 +138,12 @@ void Training::report(const Stretch& done, double rate) {
     const double loss = done.loss / steps, norm = done.norm / steps;
     run_.learned.push_back({step, static_cast<double>(step * s_.tokens_per_step()), seconds(), loss});
     live_.clear();
-    const std::string_view slope = std::string_view(lesson_.slope).substr(0, std::string_view(lesson_.slope).find('_'));
+    const char* const slope = lesson_.has_gradient ? "gradient" : "slope";
     if (!json_)
         return print(core::format("step {:>6}  loss {:.4f}  {} {:.3f}  rate {:.2e}  {:.0f} tokens/s  {:.0f} GFLOP/s  {} left\n", step, loss, slope, norm, rate, tokens_per_second, gigaflops,
                                   clock_text(left)));
     core::Json line;
-    line.set("step", step).set("loss", loss).set(lesson_.slope, norm).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops).set("seconds_left", left);
+    line.set("step", step).set("loss", loss).set(lesson_.has_gradient ? "gradient_norm" : "slope", norm).set("rate", rate).set("tokens_per_second", tokens_per_second).set("gigaflops", gigaflops).set("seconds_left", left);
     print(line.text(-1) + "\n");
 }
 

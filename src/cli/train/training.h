@@ -24,7 +24,7 @@ struct Lesson {
     core::Json identity = {};  ///< what must stay for a checkpoint to be gone on from, beside what settings say of the text
     double weights = 0;        ///< numbers that a token is multiplied with, trained or not
     double passes = 3;         ///< multiplications with each of them per token and step: Kaplan et al., 2020, section 2.1
-    const char* slope = "gradient_norm";
+    bool has_gradient = true;  ///< without one, what is told is the slope along a direction
     bool evaluates_first = false;
 };
 
@@ -32,10 +32,9 @@ struct Lesson {
 train::TrainerOptions trainer_options(const Settings& settings);
 /// The token that begins every sequence of a model; -1: none does.
 text::TokenId first_token(const run::LanguageModel& model);
-/// The trainer of the settings for all weights of a model, which begin at random if they say so. `objective`: what is minimized; none: the
-/// next token. `workers`: who takes part; none: this process alone.
-std::unique_ptr<train::Trainer> trainer_of(const Settings& settings, const run::LanguageModel& model, core::Pool& pool, std::shared_ptr<train::Objective> objective = {},
-                                           std::shared_ptr<train::Workers> workers = {});
+/// A trainer of a model's weights, which begin at random if the settings say so; tells how its values are kept. `options` are the settings'
+/// own and what the caller adds.
+std::unique_ptr<train::Trainer> trainer_of(const Settings& settings, const files::File& file, core::Pool& pool, const train::TrainerOptions& options);
 /// What it learns.
 Lesson lesson_of(const Settings& settings, const run::LanguageModel& model, train::Trainer& trainer);
 

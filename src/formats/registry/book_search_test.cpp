@@ -91,7 +91,7 @@ double best_sub_block_error(const BookForm& form, const Row& row, const BookCode
 /// The value that codes stand for.
 double decoded(const BookForm& form, const BookCodes& codes, double d, int i) {
     const int g = i / form.group;
-    const double level = level_of(form, codes.entries[g], i % form.group, codes.shifts[g]);
+    const double level = level_of(form, codes.entries[g], i % form.group, form.shift == BookShift::none ? 0 : codes.shifts[g]);
     return d * form.unit * (2 * codes.scales[i / form.sub_block] + 1) * (codes.signs[i / 8] >> i % 8 & 1 ? -level : level);
 }
 
