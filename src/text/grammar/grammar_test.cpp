@@ -151,6 +151,22 @@ TEST(JsonSchema, Strings) {
     expect(schema(R"({"type":"string","minLength":2,"maxLength":3})"), {"\"\xC3\xA9\xE2\x82\xAC\"", R"("\u00e9a\\")"}, {R"("a")", R"("abcd")", "\"a\xC3\"", R"("\ud800a")"});
 }
 
+// Each level may go on or end, so that the ways to read a text double with each; the places do not.
+TEST(Gbnf, NestedRepetitionsStaySmall) {
+    for (const char* const sign : {"+", "*", "+ \"b\"?"}) {
+        std::string body = "\"a\"";
+        for (int level = 0; level < 40; ++level) body = "(" + body + sign + ")";
+        const Rules rules = from_gbnf("root ::= " + body + "+");
+        expect(rules, {"a", "aaa"}, {"ac"});
+        Automaton automaton(rules);
+        for (StateId state = automaton.start(); const char c : std::string("aaaa")) {
+            state = automaton.step(state, static_cast<std::uint8_t>(c));
+            EXPECT_LT(automaton.frames(state).size(), 200u) << sign;
+        }
+    }
+    EXPECT_NE(std::string::npos, error_of([] { from_gbnf("root ::= root+ \"a\" | \"b\""); }).find("begin with itself"));
+}
+
 TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
     for (const auto& [text, word] : {std::pair<const char*, const char*>{R"({"type":"array","uniqueItems":true})", "uniqueItems"}, {R"({"not":{}})", "not"}, {R"({"properties":{"a":{"if":{}}}})", "#/properties/a"},
                                      {R"({"patternProperties":{}})", "patternProperties"}, {R"({"type":"string","format":"hostname"})", "hostname"}, {R"_({"pattern":"(?=a)"})_", "(?"}, {R"({"$ref":"http://x"})", "http://x"},

@@ -166,12 +166,15 @@ void RuleBuilder::emit_repeat(const Expression& e, std::vector<Element>& out) {
     if (e.least < 0 || e.least > most_repetitions || e.most > most_repetitions || (e.most >= 0 && e.most < e.least))
         fail(ErrorKind::format, "a repetition of {} to {} times cannot be; at most {} are possible", e.least, e.most, most_repetitions);
     const Element once{Element::Kind::rule, 0, 0, rule_of(e.parts[0])};
-    for (std::int64_t i = 0; i < e.least; ++i) out.push_back(once);
+    const auto reference_to = [](std::int32_t rule) { return Element{Element::Kind::rule, 0, 0, rule}; };
+    // The last time that must come and those that may are one place: were they two, nested repetitions would double the places at each level.
+    for (std::int64_t i = 0; i < (e.most < 0 ? e.least - 1 : e.least); ++i) out.push_back(once);
     if (e.most < 0) {
-        const std::int32_t rest = fresh("more");
-        add_alternative(rest, {once, {Element::Kind::rule, 0, 0, rest}});
+        const std::int32_t rest = fresh("more"), some = e.least > 0 ? fresh("some") : -1;
+        if (some < 0) add_alternative(rest, {once, reference_to(rest)});
+        else add_alternative(some, {once, reference_to(rest)}), add_alternative(rest, {reference_to(some)});
         add_alternative(rest, {});
-        out.push_back({Element::Kind::rule, 0, 0, rest});
+        out.push_back(reference_to(some < 0 ? rest : some));
         return;
     }
     std::int32_t rest = -1;  // up to 1, 2, ... times
@@ -260,7 +263,7 @@ void RuleBuilder::refuse_left_recursion() const {
                                                   [&](std::int32_t first) { return rules_.least_bytes[static_cast<std::size_t>(first)] == 0; });
             if (state[inner] == 1) {
                 // "More of nothing" ends: the closure meets the same place again.
-                if (!(inner == v.rule && names_[inner].starts_with("more#")))
+                if (!(names_[v.rule].starts_with("more#") && (inner == v.rule || names_[inner].starts_with("some#"))))
                     fail(ErrorKind::format, "the rule '{}' can begin with itself (left recursion), so it could be entered for ever: write it as a repetition", names_[inner]);
             }
             if (may_be_empty) ++v.element;
