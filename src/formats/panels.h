@@ -51,6 +51,7 @@ struct IntegerForm {
     int levels = 0;  ///< codes in use, as many below `zero` as above; 0: all that the bits allow
     int group = 32;  ///< values that share a scale: 16 or 32 of a ScaleKind with groups, otherwise 32 or a multiple of it
     ScaleKind scales = ScaleKind::half;
+    int largest_scale = 1;  ///< the largest magnitude that the bytes of a group's scale, if there are any, can have
     bool minima = false;
     const std::int8_t* table = nullptr;  ///< of 16 numbers, for 4-bit codes; zero is not used then
     void (*split)(const std::byte* block, BlockIntegers& out) noexcept = nullptr;

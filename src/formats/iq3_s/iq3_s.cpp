@@ -69,7 +69,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.scales = ScaleKind::super, .table = signed_levels, .split = &split};
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .largest_scale = 31, .table = signed_levels, .split = &split};
 
 extern const Format iq3_s = {
     .name = "iq3_s",

@@ -64,7 +64,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.scales = ScaleKind::super, .table = nonlinear_grid, .split = &split};
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .largest_scale = 32, .table = nonlinear_grid, .split = &split};
 
 extern const Format iq4_xs = {
     .name = "iq4_xs",

@@ -119,7 +119,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.group = 32, .scales = ScaleKind::super, .table = base::quantiles, .split = &split};
+static constexpr IntegerForm integers{.group = 32, .scales = ScaleKind::super, .largest_scale = 128, .table = base::quantiles, .split = &split};
 
 extern const Format nf4 = {
     .name = "nf4",

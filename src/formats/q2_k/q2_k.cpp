@@ -65,7 +65,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int half = 0; half < 2; ++half) split_pairs<32>(bytes_of(block + 16 + 32 * half), out.codes + 128 * half);
 }
 
-static constexpr IntegerForm integers{.bits = 2, .group = 16, .scales = ScaleKind::super_nibble, .minima = true, .split = &split, .join = &join, .scale_at = 80, .minimum_at = 82};
+static constexpr IntegerForm integers{.bits = 2, .group = 16, .scales = ScaleKind::super_nibble, .largest_scale = 15, .minima = true, .split = &split, .join = &join, .scale_at = 80, .minimum_at = 82};
 
 extern const Format q2_k = {
     .name = "q2_k",

@@ -92,7 +92,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.bits = 3, .zero = 4, .group = 16, .scales = ScaleKind::super, .split = &split, .join = &join, .scale_at = 108};
+static constexpr IntegerForm integers{.bits = 3, .zero = 4, .group = 16, .scales = ScaleKind::super, .largest_scale = 32, .split = &split, .join = &join, .scale_at = 108};
 
 extern const Format q3_k = {
     .name = "q3_k",

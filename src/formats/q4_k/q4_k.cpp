@@ -57,7 +57,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     for (int pair = 0; pair < 4; ++pair) split_nibbles<32>(bytes_of(block + 16 + 32 * pair), out.codes + 64 * pair);
 }
 
-static constexpr IntegerForm integers{.scales = ScaleKind::super, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
+static constexpr IntegerForm integers{.scales = ScaleKind::super, .largest_scale = 63, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q4_k = {
     .name = "q4_k",

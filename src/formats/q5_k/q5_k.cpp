@@ -69,7 +69,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
         for (int i = 0; i < 32; ++i) out.codes[32 * j + i] |= (bytes_of(block)[16 + i] >> j & 1) << 4;
 }
 
-static constexpr IntegerForm integers{.bits = 5, .scales = ScaleKind::super, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
+static constexpr IntegerForm integers{.bits = 5, .scales = ScaleKind::super, .largest_scale = 63, .minima = true, .split = &split, .join = &join, .scale_at = 0, .minimum_at = 2};
 
 extern const Format q5_k = {
     .name = "q5_k",

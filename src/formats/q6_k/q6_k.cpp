@@ -76,7 +76,7 @@ static void split(const std::byte* block, BlockIntegers& out) noexcept {
     }
 }
 
-static constexpr IntegerForm integers{.bits = 6, .zero = 32, .group = 16, .scales = ScaleKind::super, .split = &split, .join = &join, .scale_at = 208};
+static constexpr IntegerForm integers{.bits = 6, .zero = 32, .group = 16, .scales = ScaleKind::super, .largest_scale = 128, .split = &split, .join = &join, .scale_at = 208};
 
 extern const Format q6_k = {
     .name = "q6_k",

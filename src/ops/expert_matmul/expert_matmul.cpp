@@ -92,7 +92,8 @@ static constexpr Products short_tiles_bytes{&products::byte_kernel_exact, &produ
 static constexpr Products short_tiles_floats{&products::float_panel_kernel, &products::tile_kernel_short, products::least_short_tile_rows};
 static constexpr Products bytes_short{&products::byte_kernel_exact, &products::byte_kernel_short, products::short_rows};
 static constexpr Products narrow{&products::narrow_kernel, &products::narrow_kernel};
-static constexpr Products words_scaled{&products::word_kernel, &products::scaled_kernel, products::short_rows};
+static constexpr Products words_scaled{&products::word_kernel, &products::scaled_kernel, products::least_scaled_rows};
+static constexpr Products bytes_scaled{&products::byte_kernel_exact, &products::wide_scaled_kernel, products::least_wide_scaled_rows};
 static constexpr Products bytes{&products::byte_kernel_exact, &products::byte_kernel_exact};
 static constexpr Products words{&products::word_kernel, &products::word_kernel};
 static constexpr Products floats{&products::float_panel_kernel, &products::float_panel_kernel};
@@ -121,7 +122,7 @@ static std::string declines(const NodeView& node) {
     return declines_as(name, node);
 }
 static constexpr char short_tiles[] = "panel_tiles_8", exact_tiles[] = "panel_tiles", short_bytes[] = "panel_bytes_8", narrow_bytes[] = "panel_narrow_8";
-static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", scaled_words[] = "panel_scaled_words", single_floats[] = "panel_floats", from_rows[] = "panels";
+static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", scaled_words[] = "panel_scaled_words", wide_scaled_words[] = "panel_wide_scaled_words", single_floats[] = "panel_floats", from_rows[] = "panels";
 
 // One number per expert, given to what each of its results is made of: rows of pairs, or, without ids, columns.
 static Value times_scale(const Differentiation& d, Value value) {
@@ -156,9 +157,10 @@ static const Kernel kernels[] = {
     {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::short_tile_error, .declines = &declines<short_tiles>},
     {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::tile_error, .declines = &declines<exact_tiles>},
     {.name = short_bytes, .doc = "experts with 4 rows or more by activations of one signed byte, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_short>, nullptr}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<short_bytes>},
+    {.name = wide_scaled_words, .doc = "experts with 64 rows or more by codes times their group scale as 16-bit words, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_scaled>, nullptr}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<wide_scaled_words>},
     {.name = exact_bytes, .doc = "integer codes in panels times activations of two signed bytes", .run = {{nullptr, nullptr, &run<bytes>, nullptr}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_bytes>},
     {.name = narrow_bytes, .doc = "integer codes in panels times activations of one signed byte in 16-bit sums", .run = {{&run<narrow>}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<narrow_bytes>},
-    {.name = scaled_words, .doc = "experts with 4 rows or more by codes times their group scale as 16-bit words, the others as panel_words", .run = {{&run<words_scaled>}}, .unit = Unit::vector_int16, .error = products::digit_error, .declines = &declines<scaled_words>},
+    {.name = scaled_words, .doc = "experts with 8 rows or more by codes times their group scale as 16-bit words, the others as panel_words", .run = {{&run<words_scaled>}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<scaled_words>},
     {.name = exact_words, .doc = "integer codes in panels times activations of 16 bits", .run = {{&run<words>}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_words>},
     {.name = single_floats, .doc = "single values in panels times activations in f32", .run = {{&run<floats>}}, .declines = &declines<single_floats>},
     {.name = from_rows, .doc = "weights in rows, decoded row by row or panel by panel, by the rows an expert has", .run = {{&run<rows>}}, .declines = &declines<from_rows>},

@@ -114,9 +114,9 @@ template <int values>
 }
 
 // The sum of the integers of each group, as `totals` asks for it; [group][row] in `a`.
-template <int group_values>
+template <int values, int group_values>
 [[gnu::always_inline]] inline void write_totals(const Activations& a, Totals totals, int zero, const Integers* integers, float scale, std::int64_t place) {
-    for (int g = 0; g < block_values / group_values; ++g, place += a.rows, integers += group_values / lanes) {
+    for (int g = 0; g < values / group_values; ++g, place += a.rows, integers += group_values / lanes) {
         Integers all = integers[0];
         for (int i = 1; i < group_values / lanes; ++i) all += integers[i];
         const Integers fours = sum_by_fours(all);
@@ -141,15 +141,16 @@ static void quantize_block(const Activations& a, const Rounding& rounding, const
     const float scale = round_block<values>(x, rounding.limit, integers);
     a.scales[at] = scale;
     write_values<values>(a.kind, integers, a.values + at * a.block_bytes());
-    if (values != block_values || rounding.totals == Totals::none) return;
-    if (a.groups_per_block == 2) write_totals<16>(a, rounding.totals, rounding.zero, integers, scale, place);
-    else write_totals<32>(a, rounding.totals, rounding.zero, integers, scale, place);
+    if (rounding.totals == Totals::none) return;
+    if (a.groups_per_block == values / 16) write_totals<values, 16>(a, rounding.totals, rounding.zero, integers, scale, place);
+    else write_totals<values, 32>(a, rounding.totals, rounding.zero, integers, scale, place);
 }
 
 static Activations quantize_rows(const Call& call, const formats::IntegerForm& form, ActivationKind kind, Totals totals) noexcept {
     const core::Tensor& x = call.inputs[0];
-    Activations a{.kind = kind, .rows = x.shape.rows(), .groups_per_block = groups_per_block(form)};
+    Activations a{.kind = kind, .rows = x.shape.rows()};
     a.blocks = x.shape.width() / a.values_per_block();
+    a.groups_per_block = groups_per_block(form) * a.values_per_block() / block_values;
     const std::int64_t cells = a.rows * a.blocks;
     const float limit = kind == ActivationKind::one_digit    ? largest_digit
                         : kind == ActivationKind::unit_words ? static_cast<float>(largest_unit_word(form))
@@ -179,8 +180,7 @@ namespace tailor::ops::matmul_kernels {
 std::int64_t activation_bytes(std::int64_t rows, std::int64_t k) { return rows * (k / block_values) * (64 + 4 + 8) + 64; }
 
 int largest_unit_word(const formats::IntegerForm& form) noexcept {
-    constexpr int largest_group_scale = 128;
-    const int products = static_cast<int>(formats::panel_unit) * largest_group_scale * largest_number(form);
+    const int products = static_cast<int>(formats::panel_unit) * form.largest_scale * largest_number(form);
     return std::min(32639, std::numeric_limits<std::int32_t>::max() / products);
 }
 

@@ -7,7 +7,8 @@
 //                  times, 16-bit words at twice the rate of f32: twice as many products as words need, but the codes stay bytes.
 //     one digit    8-bit integers up to 127: half the products, relative error 5e-3. For formats whose own error dwarfs that.
 //     unit words   16-bit integers with one scale per 256 values, up to what lets 256 products with code * group scale fit 32
-//                  bits: 515 for the widest codes, relative error 1e-3. Floats come into play once per 256 values.
+//                  bits: 2,047 for q6_k, relative error 4e-4; 8,876 for q4_k, 1e-4; 32,639 for three bits and fewer. Floats come into
+//                  play once per 256 values.
 // Codes are unsigned. What their zero adds to a sum, zero * sum of the integers, is taken off beforehand (`corrections`), and
 // minima meet sums of activations (`sums`): what of this a kernel reads, its Totals, is computed.
 #pragma once
@@ -34,7 +35,7 @@ enum class Totals {
 struct Activations {
     ActivationKind kind = ActivationKind::words;
     std::int64_t rows = 0, blocks = 0;
-    std::int64_t groups_per_block = 1;  ///< weight groups per block: 1 or 2
+    std::int64_t groups_per_block = 1;  ///< weight groups per block: 1 or 2, of unit words 8 or 16
     std::byte* values = nullptr;        ///< words: 16-bit values 0 2 1 3 of each four; two digits: 32 high, 32 low bytes
     float* scales = nullptr;            ///< [block][row]
     std::int32_t* corrections = nullptr;  ///< [group][row], if asked for
@@ -48,7 +49,7 @@ struct Activations {
 /// Bytes of scratch that quantize() needs for any kind.
 std::int64_t activation_bytes(std::int64_t rows, std::int64_t k);
 
-/// The largest integer of unit words for weights of this form, whose group scales are signed bytes.
+/// The largest integer of unit words for weights of this form.
 int largest_unit_word(const formats::IntegerForm& form) noexcept;
 
 /// Rounds the rows of call.inputs[0] into call.scratch for weights of this form, in parallel. k is a multiple of 32. A row with an infinite or undefined

@@ -96,6 +96,21 @@ TEST_P(RoundedActivations, AddUpByGroups) {
     }
 }
 
+TEST_P(RoundedActivations, AddUpByGroupsOfAUnit) {
+    for (const char* format : {"q4_k", "q2_k"}) {  // groups of 32 and of 16
+        const std::int64_t group = formats::get(format).integers->group, groups = formats::panel_unit / group;
+        const Rounded summed(numbers(), format, ActivationKind::unit_words, Totals::sums, GetParam());
+        ASSERT_EQ(summed.a.groups_per_block, groups);
+        for (std::int64_t g = 0; g < k / group; ++g)
+            for (std::int64_t r = 0; r < rows; ++r) {
+                const std::int64_t cell = g / groups * rows + r;
+                int total = 0;
+                for (std::int64_t i = 0; i < group; ++i) total += summed.integer(cell, g % groups * group + i);
+                ASSERT_FLOAT_EQ(summed.a.sums[g * rows + r], summed.a.scales[cell] * static_cast<float>(total)) << format << ", group " << g << ", row " << r;
+            }
+    }
+}
+
 TEST_P(RoundedActivations, ShowInfiniteAndUndefinedValues) {
     for (const float value : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
         for (const ActivationKind kind : {ActivationKind::words, ActivationKind::two_digits, ActivationKind::one_digit}) {

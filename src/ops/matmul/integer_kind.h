@@ -48,9 +48,10 @@ inline bool fits_narrow(const formats::IntegerForm& form) noexcept {
     return 2 * 127 * unpacked_bytes(form).largest <= 32767 && products * 127 * largest_number(form) <= 32767;
 }
 
-/// True if group scales are signed bytes that code times scale can be multiplied by in integers, over whole units of 256.
+/// True if code times group scale is an integer throughout blocks of 256.
 inline bool fits_scaled(const formats::Format& format) noexcept {
-    return format.integers->scales == formats::ScaleKind::super && !format.integers->minima && format.values_per_block == formats::panel_unit;
+    const bool groups = format.integers->scales == formats::ScaleKind::super || format.integers->scales == formats::ScaleKind::super_nibble;
+    return format.values_per_block == formats::panel_unit && (groups || format.integers->group == formats::panel_unit);
 }
 
 template <int bits, bool table, class Visitor>

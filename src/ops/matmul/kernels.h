@@ -21,9 +21,9 @@ extern const cpu::PerIsa<Run> byte_kernel_exact, byte_kernel_short;
 extern const cpu::PerIsa<Run> word_kernel;
 /// Integer codes times activations in one signed byte, for forms that fits_narrow() takes; for levels below avx512.
 extern const cpu::PerIsa<Run> narrow_kernel;
-/// Integer codes times their group scale as 16-bit words, times activations of 10 bits and more with a scale per 256 values, for
-/// blocks of 256 weights with ScaleKind::super and no minima; for levels below avx512.
-extern const cpu::PerIsa<Run> scaled_kernel;
+/// Integer codes times their group scale as 16-bit words, times activations of 12 to 16 bits with a scale per 256 values, for
+/// formats that fits_scaled() takes; wide: level avx512 only, the other: for levels below.
+extern const cpu::PerIsa<Run> scaled_kernel, wide_scaled_kernel;
 /// Any panels times activations, both in bf16 tiles, for k a multiple of 32: each number the sum of two bf16, 16 significant bits
 /// (exact), or one (short); level amx only.
 extern const cpu::PerIsa<Run> tile_kernel_exact, tile_kernel_short;
@@ -40,12 +40,17 @@ extern const cpu::PerIsa<Run> float_panel_kernel;
 inline constexpr double word_error = 5e-5;
 /// The same for 8 bits: 5e-3 for normal numbers, up to 1e-2 seen for the largest of a product's values.
 inline constexpr double digit_error = 2e-2;
+/// Rounding blocks of 256 activations to 9 bits and a sign, those of nf4: 2e-3 for normal numbers; the others have 12 to 15 bits.
+inline constexpr double unit_error = 4e-3;
 /// Rounding both factors to the sum of two bf16, 16 significant bits: 1e-5 seen for normal numbers.
 inline constexpr double tile_error = 3e-5;
 /// The same with one bf16, 8 significant bits: 2.5e-3 for normal numbers.
 inline constexpr double short_tile_error = 5e-3;
 /// At avx512 up to three rows wait for memory, and two digits come for nothing.
 inline constexpr std::int64_t short_rows = 4;
+/// Codes times scales go through the first-level cache, those of panel_words too, those of panel_bytes stay in registers. Measured on Zen 4:
+/// with 8 rows scaled words are 4 % (q4_k) and 19 % (q6_k) ahead at avx2, with 32 rows even with bytes at avx512, with 64 ahead.
+inline constexpr std::int64_t least_scaled_rows = 8, least_wide_scaled_rows = 64;
 /// Decoding a tile of weights takes about as long as the vector units' 16-bit products with that many rows; by counting cycles, not
 /// measured.
 inline constexpr std::int64_t least_tile_rows = 32, least_short_tile_rows = 16;

@@ -4,12 +4,12 @@
 // as f32 multiply-add. The next 256 columns of a panel are unpacked once into a buffer, 8 KB in the first-level cache; tiles of
 // a few rows of activations times sixteen rows of weights then keep their sums in registers. One row alone multiplies codes as
 // they leave the registers, since memory is its limit. Integer sums are exact within a group of weights; scales are applied in
-// f32 (activations.h). Two coarser kinds of activations do with less work:
+// f32 (activations.h). Two other kinds of activations do with less work:
 //     bytes    pairs of bytes into 16-bit sums (pmaddubsw), four times as fast as f32, for a group of 32 or 16. That fits where
 //              codes are short: 16 products of at most 127 * 15 are below 2^15. Sums begin at what the zero of the codes takes
 //              off, so the code's distance from zero counts; sums on the way may wrap.
-//     scaled   for codes too wide for that: code * group scale is still a 16-bit number, and activations of 10 bits or more with
-//              one scale per 256 let a whole unit be summed in 32 bits. Not one float inside a unit.
+//     scaled   for blocks of 256: code * group scale is still a 16-bit number, and activations of 12 to 16 bits with one scale per 256
+//              let a whole unit be summed in 32 bits. Not one float inside a unit, but for minima.
 #include <algorithm>
 #include <bit>
 
@@ -45,12 +45,13 @@ constexpr int half_rows = lanes == 4 ? 2 : 4;
 // Rows whose sums are kept in cache while a panel passes, whole tiles: up to 17 KB, of which a tile is at work.
 constexpr std::int64_t most_rows = (256 + tile_rows - 1) / tile_rows * tile_rows;
 
-// Ways to multiply. A step is a register of weights times one broadcast of activations; a word of four codes gives one or two.
+// Ways to multiply. A step is a register of weights times one broadcast of activations; a word of four codes gives one or two. `blocks` of
+// 32 columns share a scale of activations.
 
 /// Two columns a step: 16-bit weights, their zero taken off, times 16-bit activations, in 32-bit sums.
 struct WordSteps {
     static constexpr ActivationKind activations = ActivationKind::words;
-    static constexpr std::int64_t per_block = 16, per_word = 2;
+    static constexpr std::int64_t blocks = 1, per_block = 16, per_word = 2;
     static constexpr bool corrects = false, scaled = false;
     [[gnu::always_inline]] static inline Integers add(Integers sums, Bytes w, Integers x) { return dot_words(sums, w, x); }
     [[gnu::always_inline]] static inline void add_word(Integers (&sums)[2], Bytes word, const std::byte* values) {
@@ -60,17 +61,17 @@ struct WordSteps {
     [[gnu::always_inline]] static inline Integers total(Integers sums) { return sums; }
 };
 
-/// The same with weights times their group scale: a block is 256 columns.
+/// The same with weights times their group scale: a block is 256 columns, a piece.
 struct ScaledSteps : WordSteps {
     static constexpr ActivationKind activations = ActivationKind::unit_words;
-    static constexpr std::int64_t per_block = 128;
+    static constexpr std::int64_t blocks = 8, per_block = 128;
     static constexpr bool scaled = true;
 };
 
 /// Four columns a step: unsigned bytes times signed ones, in two 16-bit sums. These begin with what the zero takes off.
 struct ByteSteps {
     static constexpr ActivationKind activations = ActivationKind::one_digit;
-    static constexpr std::int64_t per_block = 8, per_word = 1;
+    static constexpr std::int64_t blocks = 1, per_block = 8, per_word = 1;
     static constexpr bool corrects = true, scaled = false;
     [[gnu::always_inline]] static inline Integers add(Integers sums, Bytes w, Integers x) { return add_pairs(sums, w, x); }
     [[gnu::always_inline]] static inline void add_word(Integers (&sums)[2], Bytes word, const std::byte* values) { sums[0] = add(sums[0], word, broadcast_word(values)); }
@@ -80,7 +81,8 @@ struct ByteSteps {
 /// 256 columns of a panel taken apart.
 struct Piece {
     alignas(64) std::byte steps[piece_blocks * WordSteps::per_block * step_bytes];
-    alignas(64) float scales[piece_groups * panel_rows * 2];
+    alignas(64) float scales[piece_groups * panel_rows * 2];  ///< as expand_scales() writes them
+    alignas(64) float unit_scale[panel_rows];                 ///< for ScaledSteps
 };
 
 /// What is the same for all panels of a matrix.
@@ -90,16 +92,19 @@ struct Weights {
     int zero;
 };
 
-// A word of four codes as the weights of its steps; `scale` is that of its group, for ScaledSteps.
+// A word of four codes as the weights of its steps; `scale` is that of its group in both halves of each lane, for ScaledSteps.
 template <class Steps>
 [[gnu::always_inline]] inline void store_steps(Bytes word, Words zeros, Integers scale, std::byte* out) {
     if constexpr (Steps::per_word == 1) return store_bytes(out, word);
     Words even = (Words)even_bytes(word) - zeros, odd = (Words)odd_bytes(word) - zeros;
-    if constexpr (Steps::scaled) {
-        const Words both = (Words)((scale & 0xFFFF) | scale << 16);
-        even *= both, odd *= both;
-    }
+    if constexpr (Steps::scaled) even *= (Words)scale, odd *= (Words)scale;
     store_bytes(out, (Bytes)even), store_bytes(out + step_bytes, (Bytes)odd);
+}
+
+// The scale of a group of a unit as 16-bit words, twice in each lane.
+[[gnu::always_inline]] inline Integers group_scale(formats::ScaleKind kind, const std::byte* at) {
+    const Integers scale = kind == formats::ScaleKind::super ? load_signed_bytes(at) : kind == formats::ScaleKind::super_nibble ? load_unsigned_bytes(at) & 15 : Integers{} + 1;
+    return (scale & 0xFFFF) | scale << 16;
 }
 
 // Takes apart the next `count` columns of a panel, a unit or less.
@@ -107,21 +112,21 @@ template <class Steps, class Kind>
 static void unpack_piece(const Weights& weights, const std::byte* unit, std::int64_t count, Piece& piece) noexcept {
     const Bytes numbers = weights.numbers;
     const Words zeros = Words{} + static_cast<std::int16_t>(weights.zero);
-    const std::byte *const group_scales = unit + 2 * panel_rows, *codes = unit + formats::unit_scale_bytes(weights.format, count);
+    const std::byte *const group_scales = unit + 2 * panel_rows * (Kind::minima ? 2 : 1), *codes = unit + formats::unit_scale_bytes(weights.format, count);
+    const formats::ScaleKind kind = weights.format.integers->scales;
     if constexpr (Steps::scaled)
-        for (std::int64_t part = 0; part < parts; ++part) store(piece.scales + part * lanes, load_halves(unit + part * lanes * 2));
-    else
-        expand_scales(weights.format, unit, count, piece.scales);
+        for (std::int64_t part = 0; part < parts; ++part) store(piece.unit_scale + part * lanes, load_halves(unit + part * lanes * 2));
+    if constexpr (!Steps::scaled || Kind::minima) expand_scales(weights.format, unit, count, piece.scales);
     std::byte* out = piece.steps;
     const std::byte* ahead = unit + prefetch_bytes;
     for (std::int64_t b = 0; b < count / block_values; ++b, codes += Kind::bits * step_bytes, out += 8 * Steps::per_word * step_bytes) {
         for (int line = 0; line < prefetch_lines<Kind>; ++line, ahead += 64) __builtin_prefetch(ahead);
-        for (std::int64_t part = 0; part < parts; ++part)
-            for (int i = 0; i < 8; ++i) {
-                const std::int64_t group = b * Kind::groups + i * Kind::groups / 8;
-                const Integers scale = Steps::scaled ? load_signed_bytes(group_scales + group * panel_rows + part * lanes) : Integers{};
-                store_steps<Steps>(unpack_bytes<Kind>(codes + part * lanes * 4, numbers, i), zeros, scale, out + i * Steps::per_word * step_bytes + part * lanes * 4);
-            }
+        for (std::int64_t part = 0; part < parts; ++part) {
+            Integers scales[Kind::groups] = {};
+            for (int g = 0; Steps::scaled && g < Kind::groups; ++g) scales[g] = group_scale(kind, group_scales + (b * Kind::groups + g) * panel_rows + part * lanes);
+            for (int i = 0; i < 8; ++i)
+                store_steps<Steps>(unpack_bytes<Kind>(codes + part * lanes * 4, numbers, i), zeros, scales[i * Kind::groups / 8], out + i * Steps::per_word * step_bytes + part * lanes * 4);
+        }
     }
 }
 
@@ -132,6 +137,7 @@ using Tile = T[rows][parts];
 // The integer sums of one group of weights with `rows` rows of x.
 template <class Steps, int rows, std::int64_t steps>
 [[gnu::always_inline]] inline void add_group(const std::byte* weights, const std::byte* values, Tile<Integers, rows>& totals) {
+#pragma GCC unroll 4
     for (std::int64_t i = 0; i < steps; ++i, weights += step_bytes) {
         Bytes w[parts];
         for (int part = 0; part < parts; ++part) w[part] = load_bytes(weights + part * lanes * 4);
@@ -142,7 +148,8 @@ template <class Steps, int rows, std::int64_t steps>
     }
 }
 
-template <class Steps, int groups, bool minima, int rows>
+// `groups` with a scale and `minima` with a minimum per block of activations.
+template <class Steps, int groups, int minima, int rows>
 static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int64_t blocks, const Activations& x, std::int64_t first_row, float* sums) noexcept {
     constexpr std::int64_t steps = Steps::per_block / groups, fields = minima ? 2 : 1;
     const std::int64_t all_rows = x.rows;
@@ -151,30 +158,28 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
     Tile<Vector, rows> sum;
     for (int r = 0; r < rows; ++r)
         for (int part = 0; part < parts; ++part) sum[r][part] = load(sums + r * panel_rows + part * lanes);
-    for (std::int64_t b = first_block; b < first_block + blocks; ++b) {
+    for (std::int64_t b = first_block; b < first_block + blocks; ++b, scales += groups * panel_rows * fields) {
         const std::int64_t cell = b * all_rows + first_row;
         const std::byte* values = x.values + cell * Steps::per_block * 4;
         Tile<Vector, rows> block;
-        for (int g = 0; g < groups; ++g, values += steps * 4, weights += steps * step_bytes, scales += panel_rows * fields) {
+        for (int g = 0; g < groups; ++g, values += steps * 4, weights += steps * step_bytes) {
             const std::int64_t place = (b * groups + g) * all_rows + first_row;
             Tile<Integers, rows> totals;
             for (int r = 0; r < rows; ++r)
                 for (int part = 0; part < parts; ++part) totals[r][part] = Integers{} + (Steps::corrects && !minima ? x.corrections[place + r] : 0);
             add_group<Steps, rows, steps>(weights, values, totals);
+            const float* const group_scales = Steps::scaled ? piece.unit_scale : scales + g * panel_rows * fields;
             for (int r = 0; r < rows; ++r)
                 for (int part = 0; part < parts; ++part) {
-                    const Vector total = to_floats(Steps::total(totals[r][part])), scale = load(scales + part * lanes);
+                    const Vector total = to_floats(Steps::total(totals[r][part])), scale = load(group_scales + part * lanes);
                     block[r][part] = g == 0 ? total * scale : fused(total, scale, block[r][part]);
                 }
         }
         for (int r = 0; r < rows; ++r)
             for (int part = 0; part < parts; ++part) {
                 Vector total = fused(block[r][part], broadcast(x.scales[cell + r]), sum[r][part]);
-                if constexpr (minima)
-                    for (int g = 0; g < groups; ++g) {
-                        const Vector minimum = load(scales + (g - groups) * panel_rows * fields + panel_rows + part * lanes);
-                        total = fused(minimum, broadcast(x.sums[(b * groups + g) * all_rows + first_row + r]), total);
-                    }
+                for (int g = 0; g < minima; ++g)
+                    total = fused(load(scales + (2 * g + 1) * panel_rows + part * lanes), broadcast(x.sums[(b * minima + g) * all_rows + first_row + r]), total);
                 sum[r][part] = total;
             }
     }
@@ -228,8 +233,7 @@ struct Chosen {
 
 template <class Steps, class Kind>
 static Chosen choose() noexcept {
-    constexpr bool minima = Kind::minima && !Steps::scaled;
-    constexpr int groups = Steps::scaled ? 1 : Kind::groups;
+    constexpr int groups = Steps::scaled ? 1 : Kind::groups, minima = Kind::minima ? Kind::groups * static_cast<int>(Steps::blocks) : 0;
     Chosen chosen{&unpack_piece<Steps, Kind>, &multiply_tile<Steps, groups, minima, tile_rows>, &multiply_tile<Steps, groups, minima, half_rows>,
                   &multiply_tile<Steps, groups, minima, 2>, &multiply_tile<Steps, groups, minima, 1>, nullptr};
     if constexpr (!Steps::scaled) chosen.only_row = &multiply_row<Steps, Kind>;
@@ -245,9 +249,9 @@ struct Product {
     std::int64_t panel_bytes;
 };
 
-// The rows of the next tile. Eight rows are two tiles of four for groups of 32, and six and two for groups of 16 (avx2).
+// The rows of the next tile. Eight rows are two tiles of four, but six and two for groups of 16 with a scale each (avx2).
 static std::int64_t next_height(std::int64_t left, std::int64_t groups) noexcept {
-    const bool halves = left == 2 * half_rows && groups == 1;
+    const bool halves = left == 2 * half_rows && groups != 2;
     return left >= tile_rows && !halves ? tile_rows : left >= half_rows ? half_rows : left >= 2 ? 2 : 1;
 }
 
@@ -315,10 +319,12 @@ const cpu::PerIsa<Run> word_kernel = {{&base::word_kernel::run<base::word_kernel
                                        &avx512::word_kernel::run<avx512::word_kernel::WordSteps>, nullptr}};
 const cpu::PerIsa<Run> narrow_kernel = {{&base::word_kernel::run<base::word_kernel::ByteSteps>, &avx2::word_kernel::run<avx2::word_kernel::ByteSteps>, nullptr, nullptr}};
 const cpu::PerIsa<Run> scaled_kernel = {{&base::word_kernel::run<base::word_kernel::ScaledSteps>, &avx2::word_kernel::run<avx2::word_kernel::ScaledSteps>, nullptr, nullptr}};
+const cpu::PerIsa<Run> wide_scaled_kernel = {{nullptr, nullptr, &avx512::word_kernel::run<avx512::word_kernel::ScaledSteps>, nullptr}};
 #else
 const cpu::PerIsa<Run> word_kernel = {{&base::word_kernel::run<base::word_kernel::WordSteps>, nullptr, nullptr, nullptr}};
 const cpu::PerIsa<Run> narrow_kernel = {{&base::word_kernel::run<base::word_kernel::ByteSteps>, nullptr, nullptr, nullptr}};
 const cpu::PerIsa<Run> scaled_kernel = {{&base::word_kernel::run<base::word_kernel::ScaledSteps>, nullptr, nullptr, nullptr}};
+const cpu::PerIsa<Run> wide_scaled_kernel{};
 #endif
 }  // namespace tailor::ops::matmul_kernels
 #endif
