@@ -176,12 +176,14 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
                 }
         }
         for (int r = 0; r < rows; ++r)
-            for (int part = 0; part < parts; ++part) {
-                Vector total = fused(block[r][part], broadcast(x.scales[cell + r]), sum[r][part]);
-                for (int g = 0; g < minima; ++g)
-                    total = fused(load(scales + (2 * g + 1) * panel_rows + part * lanes), broadcast(x.sums[(b * minima + g) * all_rows + first_row + r]), total);
-                sum[r][part] = total;
-            }
+            for (int part = 0; part < parts; ++part) sum[r][part] = fused(block[r][part], broadcast(x.scales[cell + r]), sum[r][part]);
+        for (int g = 0; g < minima; ++g) {
+            const float* const value_sums = x.sums + (b * minima + g) * all_rows + first_row;
+            Vector minimum[parts];
+            for (int part = 0; part < parts; ++part) minimum[part] = load(scales + (2 * g + 1) * panel_rows + part * lanes);
+            for (int r = 0; r < rows; ++r)
+                for (int part = 0; part < parts; ++part) sum[r][part] = fused(minimum[part], broadcast(value_sums[r]), sum[r][part]);
+        }
     }
     for (int r = 0; r < rows; ++r)
         for (int part = 0; part < parts; ++part) store(sums + r * panel_rows + part * lanes, sum[r][part]);
