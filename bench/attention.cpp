@@ -107,7 +107,7 @@ static void measure(const Shape& shape, const char* kv_format, int repetitions, 
     std::vector<std::int32_t> positions;
     for (std::int64_t r = 0; r < shape.rows; ++r) positions.push_back(static_cast<std::int32_t>(shape.past + r));
     for (const ops::Kernel& kernel : op.kernels) {
-        if (kernel.declines && !kernel.declines({attributes, types, op.shape({attributes, types, {}})}).empty()) continue;
+        if (!kernel.can_run({attributes, types, op.shape({attributes, types, {}})})) continue;
         const ops::Run run = kernel.run.at(cpu::active_isa());
         std::vector<double> times;
         for (int i = 0; i <= repetitions; ++i) {

@@ -13,7 +13,6 @@
 #include <ctime>
 #include <map>
 #include <memory>
-#include <random>
 #include <sstream>
 
 #include "core/statistics.h"
@@ -33,22 +32,6 @@ std::vector<std::string> split(const std::string& text, char separator) {
     std::istringstream stream(text);
     for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
     return parts;
-}
-
-core::Tensor random_weight(const formats::Format& format, std::int64_t n, std::int64_t k) {
-    core::Tensor weight = formats::make_tensor(format, {n, k});
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    std::vector<float> row(static_cast<std::size_t>(k));
-    for (std::int64_t r = 0; r < n; ++r) {
-        if (r < 4) {
-            for (float& value : row) value = normal(random);
-            format.encode(row.data(), nullptr, weight.row(r), k);
-        } else {
-            std::memcpy(weight.row(r), weight.row(r % 4), static_cast<std::size_t>(weight.row_stride_bytes));
-        }
-    }
-    return weight;
 }
 
 struct Setup {
@@ -83,7 +66,7 @@ double time_pass(const Setup& s, const ops::Kernel& kernel, const std::vector<co
 }
 
 void time_format(const Setup& s, const formats::Format& format, const std::vector<std::int64_t>& rows, const std::vector<std::string>& names) {
-    const core::Tensor in_rows = random_weight(format, s.n, s.k);
+    const core::Tensor in_rows = measure::random_weight(format, {s.n, s.k});
     const std::int64_t bytes = formats::tensor_bytes(format, in_rows.shape);
     const auto copies = static_cast<std::size_t>(4 * static_cast<std::int64_t>(measure::last_level_cache_bytes()) / bytes + 1);
     std::map<core::Layout, std::vector<core::Tensor>> weights;
@@ -96,9 +79,9 @@ void time_format(const Setup& s, const formats::Format& format, const std::vecto
                 const std::vector<ops::TensorType> types{ops::f32({r, s.k}), {&format, in_rows.shape, layout}};
                 for (const ops::Kernel& kernel : ops::get("matmul").kernels) {
                     if (!names.empty() && std::find(names.begin(), names.end(), kernel.name) == names.end()) continue;
-                    if (!kernel.run.at(s.isa) || !kernel.declines({none, types, ops::f32({r, s.n})}).empty()) continue;
+                    if (!kernel.run.at(s.isa) || !kernel.can_run({none, types, ops::f32({r, s.n})})) continue;
                     std::vector<core::Tensor>& set = weights[layout];
-                    while (set.size() < copies) set.push_back(layout == core::Layout::panels ? formats::make_panels(in_rows, &s.pool) : random_weight(format, s.n, s.k));
+                    while (set.size() < copies) set.push_back(layout == core::Layout::panels ? formats::make_panels(in_rows, &s.pool) : measure::random_weight(format, {s.n, s.k}));
                     const std::vector<core::Tensor> used(set.begin(), set.begin() + static_cast<std::ptrdiff_t>(r > 16 ? 1 : copies));
                     const double seconds = time_pass(s, kernel, used, r);
                     if (pass == 0) continue;

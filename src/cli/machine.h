@@ -1,5 +1,6 @@
-// The machine's limits as commands use them: measured now, with the peaks that were ever seen here.
+// The machine as commands use it: limits measured now, with the peaks that were ever seen here, and the kernels that were fastest.
 #pragma once
+#include "graph/plan.h"
 #include "measure/machine.h"
 #include "measure/store.h"
 
@@ -9,5 +10,8 @@ namespace tailor::cli {
 /// and the store raised to `now`. A peak is what no kernel exceeds, so a busy moment must not lower it; bandwidth is what
 /// one can count on, and stays as measured now.
 measure::MachineLimits with_best_peaks(const measure::MachineLimits& now, measure::Store& store);
+
+/// A choice of kernels by what `tailor measure model` found on this machine; empty if it never ran.
+graph::Preference measured_preference();
 
 }  // namespace tailor::cli

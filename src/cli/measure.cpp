@@ -1,7 +1,13 @@
-// tailor measure: what this machine can do at most, and the store of measurements.
+// tailor measure: what this machine can do at most, which kernels do it fastest, and the store of measurements.
+#include <set>
+
 #include "cli/common.h"
 #include "cli/machine.h"
 #include "core/error.h"
+#include "formats/panels.h"
+#include "measure/kernel_times.h"
+#include "ops/registry.h"
+#include "ops/support.h"
 
 namespace tailor::cli::measure_command {
 
@@ -29,10 +35,77 @@ static void print_report(const measure::MachineLimits& m, const measure::Store& 
     for (const auto& [label, value] : rows) print(core::format("{:<17}{}\n", label, value));
 }
 
+static std::set<const formats::Format*> formats_of(const std::string& model) {
+    std::set<const formats::Format*> formats;
+    const std::unique_ptr<files::File> file = open_file(model);
+    for (const files::TensorInfo& tensor : file->tensors())
+        if (tensor.format && tensor.format->weights && tensor.shape.rank() >= 2 && formats::has_panels(*tensor.format)) formats.insert(tensor.format);
+    if (formats.empty()) core::fail(core::ErrorKind::usage, "{} has no weights with a choice of kernels", model);
+    return formats;
+}
+
+/// What a session takes for so many rows.
+struct Chosen {
+    std::int64_t first_row, last_row;
+    std::string kernel;
+};
+
+static std::vector<Chosen> chosen_kernels(const formats::Format& format, const measure::KernelTimes& times) {
+    const double most_error = run::SessionOptions{}.planning().most_error;
+    std::vector<Chosen> list;
+    for (const std::int64_t rows : times.rows) {
+        const ops::Attributes none;
+        const std::vector<ops::TensorType> types{ops::f32({rows, 2048}), {&format, {2048, 2048}, core::Layout::panels}};
+        const ops::NodeView node{none, types, ops::f32({rows, 2048})};
+        std::vector<const ops::Kernel*> able;
+        for (const ops::Kernel& kernel : ops::get("matmul").kernels)
+            for (const measure::KernelTimes::Kernel& timed : times.kernels)
+                if (timed.name == kernel.name && kernel.error <= most_error) able.push_back(&kernel);
+        const ops::Kernel* const best = times.fastest(able, node);
+        const std::string name(best ? best->name : "");
+        if (list.empty() || list.back().kernel != name) list.push_back({rows, rows, name});
+        list.back().last_row = rows;
+    }
+    return list;
+}
+
+static void print_kernels(const formats::Format& format, const measure::KernelTimes& times) {
+    std::vector<std::string> parts;
+    for (const Chosen& c : chosen_kernels(format, times))
+        parts.push_back(c.first_row == c.last_row ? core::format("{} rows {}", c.first_row, c.kernel) : core::format("{} to {} rows {}", c.first_row, c.last_row, c.kernel));
+    print(core::format("{:<17}{}\n", format.name, core::join(parts, ", ")));
+}
+
+static core::Json kernels_json(const formats::Format& format, const measure::KernelTimes& times) {
+    core::Json chosen{core::Json::Array{}}, kernels, rows{core::Json::Array{}};
+    for (const Chosen& c : chosen_kernels(format, times)) chosen.add(core::Json().set("first_row", c.first_row).set("last_row", c.last_row).set("kernel", c.kernel));
+    for (const std::int64_t r : times.rows) rows.add(r);
+    for (const measure::KernelTimes::Kernel& kernel : times.kernels) {
+        core::Json nanoseconds{core::Json::Array{}};
+        for (const double ns : kernel.nanoseconds) nanoseconds.add(ns);
+        kernels.set(kernel.name, nanoseconds);
+    }
+    return core::Json().set("format", format.name).set("rows", rows).set("nanoseconds", kernels).set("chosen", chosen);
+}
+
+static void measure_kernels(const std::set<const formats::Format*>& formats, core::Pool& pool, measure::Store& store, core::Json* json) {
+    if (!json) print(core::format("\nfastest kernels of products, {} threads, by rows of activations; runs on this machine now take them\n", pool.threads()));
+    core::Json list{core::Json::Array{}};
+    for (const formats::Format* format : formats) {
+        ProgressLine line(core::format("timing kernels of {}, in percent", format->name));
+        const measure::KernelTimes times = measure::measure_kernels(pool, cpu::active_isa(), store, *format, {.done = [&](double done) { line.update(static_cast<std::int64_t>(100 * done), 100); }});
+        if (json) list.add(kernels_json(*format, times));
+        else print_kernels(*format, times);
+    }
+    if (json) json->set("kernels", list);
+}
+
 static void run(Options& options) {
+    std::string model;
     std::int64_t threads = 0;
     double seconds = 0.3;
     bool clear = false;
+    options.add("model", model, "model file: time the kernels that can multiply its weights, too");
     options.add("-t,--threads", threads, "threads; 0: one per core");
     options.add("--seconds", seconds, "how long each of the seven tests runs");
     options.flag("--clear", clear, "forget all stored measurements, then stop");
@@ -44,6 +117,7 @@ static void run(Options& options) {
         if (options.json()) return print_json(core::Json().set("forgotten", forgotten));
         return print(core::format("{} stored measurements forgotten\n", forgotten));
     }
+    const std::set<const formats::Format*> formats = model.empty() ? std::set<const formats::Format*>{} : formats_of(model);
     core::Pool pool(checked_threads(threads));
     measure::MachineLimits limits;
     {
@@ -52,8 +126,14 @@ static void run(Options& options) {
                                           {.seconds_per_test = seconds});
     }
     with_best_peaks(limits, store);
-    if (options.json()) print_json(measure::json(limits).set("store", store.path()));
-    else print_report(limits, store);
+    if (!options.json()) {
+        print_report(limits, store);
+        if (!formats.empty()) measure_kernels(formats, pool, store, nullptr);
+        return;
+    }
+    core::Json json = measure::json(limits).set("store", store.path());
+    if (!formats.empty()) measure_kernels(formats, pool, store, &json);
+    print_json(json);
 }
 
 }  // namespace tailor::cli::measure_command
@@ -61,8 +141,9 @@ static void run(Options& options) {
 namespace tailor::cli::entries {
 extern const Command measure = {
     .name = "measure",
-    .doc = "measure what this machine can do at most",
+    .doc = "measure what this machine can do at most, and which kernels are fastest on it",
     .examples = "tailor measure\n"
+                "tailor measure model.gguf\n"
                 "tailor measure -t 1 --json\n"
                 "tailor measure --seconds 2\n"
                 "tailor measure --clear",

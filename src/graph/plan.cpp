@@ -46,23 +46,32 @@ Plan::Plan(const Graph& graph, core::Pool& pool, PlanOptions options) : graph_(o
     outputs_.resize(graph_.outputs().size());
 }
 
+// Why a kernel cannot run; empty if it can.
+std::string Plan::declines(const ops::Kernel& kernel, const ops::NodeView& node) const {
+    if (!kernel.run.at(options_.isa)) return core::format("needs more than {}", cpu::name(options_.isa));
+    if (kernel.unit == ops::Unit::vector_bf16 && !options_.bf16) return "multiplies in bf16, which was not asked for";
+    if (kernel.error > options_.most_error) return core::format("adds an error of {}, at most {} was asked for", kernel.error, options_.most_error);
+    return kernel.declines ? kernel.declines(node) : "";
+}
+
 void Plan::choose_kernel(Step& step) {
     const Node& node = graph_.node(step.value);
     const std::vector<ops::TensorType> types = graph_.input_types(node);
+    const ops::NodeView view{node.attributes, types, node.type};
     step.declined.clear();
     step.run = nullptr, step.kernel = nullptr;
     if (options_.use_reference) return;
+    std::vector<const ops::Kernel*> able;
+    for (const ops::Kernel& kernel : node.op->kernels)
+        if (declines(kernel, view).empty()) able.push_back(&kernel);
+    if (able.empty()) return;
+    const ops::Kernel* const measured = options_.preference && able.size() > 1 ? options_.preference(*node.op, view, able, pool_.threads()) : nullptr;
+    step.kernel = measured ? measured : ops::listed_first(able, view);
+    step.run = step.kernel->run.at(options_.isa);
     for (const ops::Kernel& kernel : node.op->kernels) {
-        const ops::Run run = kernel.run.at(options_.isa);
-        std::string reason;
-        if (!run) reason = core::format("needs more than {}", cpu::name(options_.isa));
-        else if (kernel.unit == ops::Unit::vector_bf16 && !options_.bf16) reason = "multiplies in bf16, which was not asked for";
-        else if (kernel.error > options_.most_error) reason = core::format("adds an error of {}, at most {} was asked for", kernel.error, options_.most_error);
-        else if (kernel.declines) reason = kernel.declines({node.attributes, types, node.type});
-        if (reason.empty()) {
-            step.run = run, step.kernel = &kernel;
-            return;
-        }
+        if (&kernel == step.kernel) break;
+        std::string reason = declines(kernel, view);
+        if (reason.empty()) reason = measured ? "slower here, as measured" : kernel.slower(view);
         step.declined.push_back(std::string(kernel.name) + ": " + reason);
     }
 }

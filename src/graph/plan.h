@@ -1,7 +1,8 @@
 // A plan: a graph made ready to run on this machine.
 //
-// Making it runs the passes, places every intermediate value in one arena, and chooses for each node the first kernel in
-// its operator's list that the instruction-set level and the node's shapes allow, noting why each faster one declined.
+// Making it runs the passes, places every intermediate value in one arena, and chooses a kernel for each node: of those in
+// its operator's list that the instruction-set level and the node's shapes allow the fastest as measured on this machine, or the first if
+// nothing was; it notes why those before it were passed over.
 // Running it touches no allocator. Kernels are noexcept; everything that can be wrong is found while planning.
 #pragma once
 #include <functional>
@@ -15,12 +16,16 @@
 
 namespace tailor::graph {
 
+/// Which of the kernels that can run a node is the fastest on this machine, with so many threads; null: that is not known.
+using Preference = std::function<const ops::Kernel*(const ops::Op& op, const ops::NodeView& node, std::span<const ops::Kernel* const> kernels, int threads)>;
+
 struct PlanOptions {
     cpu::Isa isa = cpu::Isa::base;  ///< highest level to use; Error(usage) if this processor lacks it
     bool use_reference = false;     ///< every node by its double-precision definition
     ops::StateOptions state;        ///< context of the states
     double most_error = 1;          ///< kernels that add more than this by design decline (ops::Kernel::error)
     bool bf16 = false;              ///< kernels that round both factors to bf16 (ops::Unit::vector_bf16) may run, as training can bear
+    Preference preference;          ///< empty: the first kernel of the operator's list that says of no other that it should be faster
 };
 
 /// A kernel that differs from its reference, as found by run_checked().
@@ -103,6 +108,7 @@ class Plan {
         double nanoseconds = 0;
     };
     void choose_kernel(Step& step);
+    std::string declines(const ops::Kernel& kernel, const ops::NodeView& node) const;
     ops::Cost cost_of(const Step& step) const;
     void place_values();
     void refresh(Step& step);

@@ -234,7 +234,7 @@ Tensor call(std::string_view op_name, const std::vector<Tensor>& inputs, const o
     const ops::TensorType type = op.shape({attributes, types, {}});
     const Tensor output = formats::make_tensor(*type.format, type.shape), scratch = formats::make_tensor(formats::get("i32"), {op.scratch_bytes ? op.scratch_bytes({attributes, types, type}) / 4 + 1 : 1});
     const cpu::Isa isa = cpu::available_isas().back();
-    const auto kernel = std::find_if(op.kernels.begin(), op.kernels.end(), [&](const ops::Kernel& k) { return k.run.at(isa) && (!k.declines || k.declines({attributes, types, type}).empty()); });
+    const auto kernel = std::find_if(op.kernels.begin(), op.kernels.end(), [&](const ops::Kernel& k) { return k.run.at(isa) && k.can_run({attributes, types, type}); });
     kernel->run.at(isa)({attributes, inputs, output, {}, {}, &pool, isa, scratch.data});
     return output;
 }

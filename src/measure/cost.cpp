@@ -22,8 +22,6 @@ namespace tailor::measure {
 constexpr int passes = 7;
 // A pass of small copies is repeated until it takes this long, so that the clock's and the scheduler's grain vanish.
 constexpr double least_pass_seconds = 2e-3;
-// Above this many rows the product is limited by arithmetic, not by where the weights lie: one copy is enough.
-constexpr std::int64_t few_rows = 16;
 
 std::uint64_t last_level_cache_bytes() {
     for (const int level : {3, 2})
@@ -37,11 +35,6 @@ std::uint64_t working_set(std::uint64_t model_bytes, std::uint64_t cache_bytes) 
     return bytes;
 }
 
-CostModel::CostModel(core::Pool& pool, cpu::Isa isa, Store& store) : pool_(pool), isa_(isa), store_(store) {}
-
-namespace {
-
-// A weight of random codes: one encoded row set, repeated, since time does not depend on the values.
 core::Tensor random_weight(const formats::Format& format, const core::Shape& shape) {
     core::Tensor weight = formats::make_tensor(format, shape);
     std::mt19937 random(1);
@@ -55,6 +48,16 @@ core::Tensor random_weight(const formats::Format& format, const core::Shape& sha
     for (std::int64_t r = encoded; r < shape.rows(); ++r) std::memcpy(weight.row(r), weight.row(r % encoded), static_cast<std::size_t>(weight.row_stride_bytes));
     return weight;
 }
+
+std::int64_t kernel_version(std::string_view op) {
+    std::uint64_t version = 0;
+    for (const ops::Kernel& kernel : ops::get(op).kernels) version = version * 1'000'003 + static_cast<std::uint64_t>(kernel.version);
+    return static_cast<std::int64_t>(version);
+}
+
+CostModel::CostModel(core::Pool& pool, graph::PlanOptions options, Store& store) : pool_(pool), options_(std::move(options)), store_(store) {}
+
+namespace {
 
 core::Shape weight_shape(const Product& p) { return p.experts ? core::Shape{p.experts, p.n, p.k} : core::Shape{p.n, p.k}; }
 std::int64_t rows_of_x(const Product& p) { return p.own_rows ? p.rows * p.used : p.rows; }
@@ -104,13 +107,6 @@ Timing time_products(graph::Plan& plan, const Product& product, std::int64_t cop
     return {core::median(times), core::median_absolute_deviation(times)};
 }
 
-// Another number when any of the operator's kernels has changed.
-std::int64_t kernel_version(std::string_view op) {
-    std::uint64_t version = 0;
-    for (const ops::Kernel& kernel : ops::get(op).kernels) version = version * 1'000'003 + static_cast<std::uint64_t>(kernel.version);
-    return static_cast<std::int64_t>(version);
-}
-
 // What a step reads of the weight: of experts the share that its rows reach.
 std::uint64_t bytes_read(const formats::Format& format, const Product& p) {
     const std::int64_t read = p.experts ? std::min(p.experts, p.rows * p.used) : 1;
@@ -122,13 +118,13 @@ std::uint64_t bytes_read(const formats::Format& format, const Product& p) {
 double CostModel::nanoseconds(const formats::Format& format, const Product& p, std::uint64_t model_bytes) {
     const std::uint64_t set = p.rows > few_rows ? 0 : working_set(model_bytes, last_level_cache_bytes());
     const std::string op = p.experts ? core::format("expert_matmul {} of {}{}", p.used, p.experts, p.own_rows ? " own" : "") : "matmul";
-    const CostKey key{processor_identity(), cpu::name(isa_), pool_.threads(), kernel_version(p.experts ? "expert_matmul" : "matmul"),
-                      core::format("{} of panels in {} MiB", op, set >> 20), std::string(format.name), p.n, p.k, p.rows};
+    const CostKey key{processor_identity(), cpu::name(options_.isa), pool_.threads(), kernel_version(p.experts ? "expert_matmul" : "matmul"),
+                      core::format("{} of panels in {} MiB, error {}", op, set >> 20, options_.most_error), std::string(format.name), p.n, p.k, p.rows};
     if (const auto stored = store_.find_time(key)) return *stored;
     const auto copies = static_cast<std::int64_t>(std::max<std::uint64_t>(1, set / std::max<std::uint64_t>(bytes_read(format, p), 1)));
     // Turns lead through all experts of a copy, so experts need fewer copies to pass as many bytes.
     const std::int64_t needed = p.experts ? std::max<std::int64_t>(1, copies * p.used / p.experts) : copies;
-    graph::Plan plan(product_graph(format, p, needed, pool_), pool_, {.isa = isa_});
+    graph::Plan plan(product_graph(format, p, needed, pool_), pool_, options_);
     const core::Tensor x = formats::make_tensor(formats::get("f32"), {rows_of_x(p), p.k});
     const core::Tensor arena = formats::make_tensor(formats::get("f32"), {plan.arena_bytes() / 4 + 1});
     for (std::int64_t i = 0; i < x.shape.elements(); ++i) x.row_f32(0)[i] = static_cast<float>(i % 13 - 6) * 0.1f;

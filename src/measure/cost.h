@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "core/pool.h"
-#include "cpu/isa.h"
 #include "formats/format.h"
+#include "graph/plan.h"
 #include "measure/store.h"
 
 namespace tailor::measure {
@@ -23,8 +23,9 @@ struct Product {
 
 class CostModel {
   public:
-    /// The pool and the store must outlive it.
-    CostModel(core::Pool& pool, cpu::Isa isa, Store& store);
+    /// Products are planned as `options` say, so that they take the kernels of the sessions they stand for. The pool and the store must
+    /// outlive it.
+    CostModel(core::Pool& pool, graph::PlanOptions options, Store& store);
 
     /// Nanoseconds of a product with W in `format`, in a model whose weights take `model_bytes`: from the store, or measured now
     /// (up to half a second) and stored. Throws Error(shape) if k does not fit the format.
@@ -39,10 +40,19 @@ class CostModel {
 
   private:
     core::Pool& pool_;
-    cpu::Isa isa_;
+    graph::PlanOptions options_;
     Store& store_;
     std::int64_t measured_ = 0;
 };
+
+/// Rows of activations up to which a product waits for its weights, so that it matters where they lie.
+inline constexpr std::int64_t few_rows = 16;
+
+/// A weight of random codes: a few rows encoded, and repeated, since time does not depend on the values.
+core::Tensor random_weight(const formats::Format& format, const core::Shape& shape);
+
+/// Another number when any of an operator's kernels has changed.
+std::int64_t kernel_version(std::string_view op);
 
 /// Bytes through which weights must cycle to stand for a model of `model_bytes`: a power of two, at least 1 MiB, at most
 /// four times the last-level cache (beyond that nothing changes).

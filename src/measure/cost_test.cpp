@@ -21,7 +21,7 @@ TEST(Cost, WorkingSetGrowsWithTheModelUpToFourCaches) {
 TEST(Cost, MeasuresOnceAndRemembers) {
     core::Pool pool(2);
     Store store{""};
-    CostModel costs(pool, cpu::active_isa(), store);
+    CostModel costs(pool, {.isa = cpu::active_isa()}, store);
     const formats::Format& format = formats::get("q8_0");
     const double small = costs.matmul_nanoseconds(format, 64, 64, 1, mib);
     EXPECT_GT(small, 0);
@@ -31,9 +31,12 @@ TEST(Cost, MeasuresOnceAndRemembers) {
     // A hundred times the work cannot be as fast, however noisy the machine is.
     EXPECT_GT(costs.matmul_nanoseconds(format, 640, 640, 1, mib), small);
     EXPECT_EQ(2, costs.measured());
-    CostModel again(pool, cpu::active_isa(), store);
+    CostModel again(pool, {.isa = cpu::active_isa()}, store);
     EXPECT_EQ(small, again.matmul_nanoseconds(format, 64, 64, 1, mib));
     EXPECT_EQ(0, again.measured());
+    CostModel exact(pool, {.isa = cpu::active_isa(), .most_error = 1e-3}, store);  // other kernels
+    exact.matmul_nanoseconds(format, 64, 64, 1, mib);
+    EXPECT_EQ(1, exact.measured());
 }
 
 // A row that is sent to 2 of 64 experts reads a thirty-second of them; all 64 are read by 32 rows. However noisy the machine is,
@@ -41,7 +44,7 @@ TEST(Cost, MeasuresOnceAndRemembers) {
 TEST(Cost, ExpertsCostWhatTheirRowsRead) {
     core::Pool pool(1);
     Store store{""};
-    CostModel costs(pool, cpu::active_isa(), store);
+    CostModel costs(pool, {.isa = cpu::active_isa()}, store);
     const formats::Format& format = formats::get("q8_0");
     const double one = costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 1, .experts = 64, .used = 2}, mib);
     const double all = costs.nanoseconds(format, {.n = 64, .k = 256, .rows = 32, .experts = 64, .used = 2}, mib);
@@ -57,7 +60,7 @@ TEST(Cost, ExpertsCostWhatTheirRowsRead) {
 TEST(Cost, RefusesRowsThatDoNotFit) {
     core::Pool pool(1);
     Store store{""};
-    CostModel costs(pool, cpu::Isa::base, store);
+    CostModel costs(pool, {}, store);
     EXPECT_THROW(costs.matmul_nanoseconds(formats::get("q4_k"), 8, 100, 1, mib), core::Error);
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "core/text.h"
 
 namespace tailor::measure {
@@ -170,7 +171,11 @@ bool set_aside(const std::string& path, const std::string& ending) {
     return !error;
 }
 
+constexpr char database_name[] = "/measurements.db";
+
 }  // namespace
+
+bool Store::exists(const std::string& directory) { return !directory.empty() && core::exists(directory + database_name); }
 
 std::string Store::default_directory() {
     const auto variable = [](const char* name) {
@@ -192,7 +197,7 @@ Store::Store(const std::string& directory, Warning warning) : database_(std::mak
     }
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    std::string file = directory + "/measurements.db";
+    std::string file = directory + database_name;
     Opened state = d.open(file);
     if (state == Opened::newer) {
         const std::string beside = directory + format("/measurements-v{}.db", schema_version);

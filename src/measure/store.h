@@ -45,6 +45,8 @@ class Store {
 
     /// $TAILOR_CACHE, $XDG_CACHE_HOME/tailor or ~/.cache/tailor; empty when none of these variables is set.
     static std::string default_directory();
+    /// True if a store was made there.
+    static bool exists(const std::string& directory);
 
     /// Opens or creates the database; an empty directory means memory only. Never throws for a bad file or directory:
     /// it warns. `warning` may be empty, and may be called later, too (a disk that fills up).

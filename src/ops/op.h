@@ -117,7 +117,19 @@ struct Kernel {
     double error = 0;
     /// Why this kernel cannot run this node; empty if it can.
     std::string (*declines)(const NodeView&) = nullptr;
+    /// Why a kernel further down should be faster for this node; empty if none should. Unlike `declines` a guess: what was measured on
+    /// the machine at hand counts for more (graph::PlanOptions::preference).
+    std::string (*slower)(const NodeView&) = nullptr;
+
+    bool can_run(const NodeView& node) const { return !declines || declines(node).empty(); }
 };
+
+/// What an operator's list says of some of its kernels, at least one: the first that calls no other faster, or else the first.
+inline const Kernel* listed_first(std::span<const Kernel* const> kernels, const NodeView& node) {
+    for (const Kernel* kernel : kernels)
+        if (!kernel->slower || kernel->slower(node).empty()) return kernel;
+    return kernels.front();
+}
 
 /// One shape on which the kernels are compared with the reference. Inputs are filled with normal numbers; i32 inputs
 /// with integers in [0, index_limit).

@@ -71,7 +71,7 @@ struct Trial {
         const std::int64_t bytes = op.scratch_bytes ? op.scratch_bytes({example.attributes, some, {y.format, y.shape}}) : 0;
         const core::Tensor scratch = formats::make_tensor(formats::get("i32"), {bytes / 4 + 1});
         for (const Kernel& kernel : op.kernels) {
-            if (kernel.error > 0 || !kernel.run.at(isa) || (kernel.declines && !kernel.declines({example.attributes, some, {y.format, y.shape}}).empty())) continue;
+            if (kernel.error > 0 || !kernel.run.at(isa) || !kernel.can_run({example.attributes, some, {y.format, y.shape}})) continue;
             return kernel.run.at(isa)({example.attributes, views, y, states, {sequences, positions}, &pool, isa, scratch.data});
         }
         FAIL() << op.name << ": no kernel";

@@ -60,7 +60,7 @@ core::Tensor apply(std::string_view name, const Inputs& inputs, const Attributes
         std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first));
         const core::Tensor scratch = formats::make_tensor(formats::get("i32"), {(op.scratch_bytes ? op.scratch_bytes(node) : 0) / 4 + 1});
         for (const Kernel& kernel : op.kernels) {
-            if (kernel.error > 0 || !kernel.run.at(cpu::active_isa()) || (kernel.declines && !kernel.declines(node).empty())) continue;
+            if (kernel.error > 0 || !kernel.run.at(cpu::active_isa()) || !kernel.can_run(node)) continue;
             kernel.run.at(cpu::active_isa())({attributes, views, part, states, {sequences, positions}, &pool, cpu::active_isa(), scratch.data});
             break;
         }

@@ -20,6 +20,10 @@ constexpr std::size_t most_plans = 16;
 // whose own error dwarfs theirs; the reference data allow a faster path 2e-2 of the largest logit, of which they take 1.7e-2 at most.
 constexpr double usual_error = 6e-3, fast_error = 2e-2;
 
+graph::PlanOptions SessionOptions::planning() const {
+    return {.isa = isa, .use_reference = use_reference, .most_error = fast ? fast_error : usual_error, .preference = preference};
+}
+
 Session::Session(std::shared_ptr<const LanguageModel> model, core::Pool& pool, SessionOptions options)
     : model_(std::move(model)), pool_(pool), options_(options), weights_(model_->weights()) {
     if (options_.context == 0) options_.context = std::min<std::int64_t>(model_->facts().context, 4096);
@@ -158,8 +162,9 @@ graph::Plan& Session::plan(std::int64_t rows, std::int64_t wanted) {
         }
     if (plans_.size() == most_plans)
         plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const Planned& a, const Planned& b) { return a.last_used < b.last_used; }));
-    auto made = std::make_unique<graph::Plan>(graph_of(rows, wanted), pool_,
-                                              graph::PlanOptions{options_.isa, options_.use_reference, {budget_ ? budget_->capacity() : options_.context}, options_.fast ? fast_error : usual_error});
+    graph::PlanOptions planning = options_.planning();
+    planning.state.context = budget_ ? budget_->capacity() : options_.context;
+    auto made = std::make_unique<graph::Plan>(graph_of(rows, wanted), pool_, std::move(planning));
     grow_arena(made->arena_bytes());
     bind(*made);
     plans_.push_back({rows, wanted, std::move(made), ++uses_});

@@ -30,6 +30,10 @@ struct SessionOptions {
     /// has evaluated the other need not. It must have the same context, slots and KV format, have evaluated something, and outlive
     /// this session; see follow().
     const class Session* lender = nullptr;
+    graph::Preference preference;  ///< among kernels; empty: as their lists say
+
+    /// What its plans ask of kernels; the memory of states is left open.
+    graph::PlanOptions planning() const;
 };
 
 class Session {

@@ -89,7 +89,7 @@ def matches(expected, actual):
 
 
 def execute(command, folder, program):
-    environment = dict(os.environ, SOURCE=str(SOURCE), SHARED=str(SHARED), LC_ALL="C.UTF-8", COLUMNS="100")
+    environment = dict(os.environ, SOURCE=str(SOURCE), SHARED=str(SHARED), LC_ALL="C.UTF-8", COLUMNS="100", TAILOR_CACHE=str(folder / ".cache"))
     environment["PATH"] = f"{folder / '.bin'}:{environment.get('PATH', '')}"
     try:
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "cli/machine.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "files/registry.h"
@@ -95,7 +96,7 @@ int checked_threads(std::int64_t threads) {
 run::SessionOptions ModelOptions::session() const {
     checked_threads(threads);
     if (context < 0) core::fail(core::ErrorKind::usage, "-c must be positive, not {}", context);
-    return {.context = context, .batch = batch, .kv_format = kv_format, .fast = fast, .pack = !no_pack};
+    return {.context = context, .batch = batch, .kv_format = kv_format, .fast = fast, .pack = !no_pack, .preference = measured_preference()};
 }
 
 static std::int64_t now_nanoseconds() {

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "cli/common.h"
 #include "core/error.h"
+#include "measure/kernel_times.h"
 
 namespace tailor::cli {
 
@@ -25,6 +27,12 @@ measure::MachineLimits with_best_peaks(const measure::MachineLimits& now, measur
     }
     store.put_json(kind, key, measure::json(best));
     return best;
+}
+
+graph::Preference measured_preference() {
+    const std::string directory = measure::Store::default_directory();
+    if (!measure::Store::exists(directory)) return {};
+    return measure::measured_preference(std::make_shared<measure::Store>(directory, note), cpu::active_isa());
 }
 
 }  // namespace tailor::cli

@@ -109,17 +109,21 @@ static void run_tiles(const Call& call) noexcept {
 }
 
 // What matmul says of its kernel `name` for one expert with the rows of all: no expert has more.
-static std::string declines_as(std::string_view name, const NodeView& node) {
+static std::string asked(std::string_view name, const NodeView& node, std::string (*Kernel::*question)(const NodeView&)) {
     const TensorType& w = node.inputs[1];
     const std::int64_t pairs = pairs_of(node), n = w.shape[1], k = w.shape[2];
     const TensorType types[] = {f32({pairs, k}), {w.format, {n, k}, w.layout}};
     for (const Kernel& kernel : get("matmul").kernels)
-        if (kernel.name == name) return kernel.declines ? kernel.declines({node.attributes, types, f32({pairs, n})}) : "";
+        if (kernel.name == name) return kernel.*question ? (kernel.*question)({node.attributes, types, f32({pairs, n})}) : "";
     core::fail(core::ErrorKind::bug, "matmul has no kernel {}", name);
 }
 template <const auto& name>
 static std::string declines(const NodeView& node) {
-    return declines_as(name, node);
+    return asked(name, node, &Kernel::declines);
+}
+template <const auto& name>
+static std::string slower(const NodeView& node) {
+    return asked(name, node, &Kernel::slower);
 }
 static constexpr char short_tiles[] = "panel_tiles_8", exact_tiles[] = "panel_tiles", short_bytes[] = "panel_bytes_8", narrow_bytes[] = "panel_narrow_8";
 static constexpr char exact_bytes[] = "panel_bytes", exact_words[] = "panel_words", scaled_words[] = "panel_scaled_words", wide_scaled_words[] = "panel_wide_scaled_words", single_floats[] = "panel_floats", from_rows[] = "panels";
@@ -154,13 +158,13 @@ static std::vector<Value> gradient(const Differentiation& d) {
 }
 
 static const Kernel kernels[] = {
-    {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::short_tile_error, .declines = &declines<short_tiles>},
-    {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::tile_error, .declines = &declines<exact_tiles>},
-    {.name = short_bytes, .doc = "experts with 4 rows or more by activations of one signed byte, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_short>, nullptr}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<short_bytes>},
-    {.name = wide_scaled_words, .doc = "experts with 64 rows or more by codes times their group scale as 16-bit words, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_scaled>, nullptr}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<wide_scaled_words>},
+    {.name = short_tiles, .doc = "experts with 16 rows or more in bf16 tiles, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<short_tiles_bytes, short_tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::short_tile_error, .declines = &declines<short_tiles>, .slower = &slower<short_tiles>},
+    {.name = exact_tiles, .doc = "experts with 32 rows or more in bf16 tiles, two for each number, the others as panel_bytes or panel_floats", .run = {{nullptr, nullptr, nullptr, &run_tiles<tiles_bytes, tiles_floats>}}, .unit = Unit::tile_bf16, .error = products::tile_error, .declines = &declines<exact_tiles>, .slower = &slower<exact_tiles>},
+    {.name = short_bytes, .doc = "experts with 4 rows or more by activations of one signed byte, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_short>, nullptr}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<short_bytes>, .slower = &slower<short_bytes>},
+    {.name = wide_scaled_words, .doc = "experts with 64 rows or more by codes times their group scale as 16-bit words, the others as panel_bytes", .run = {{nullptr, nullptr, &run<bytes_scaled>, nullptr}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<wide_scaled_words>, .slower = &slower<wide_scaled_words>},
     {.name = exact_bytes, .doc = "integer codes in panels times activations of two signed bytes", .run = {{nullptr, nullptr, &run<bytes>, nullptr}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_bytes>},
     {.name = narrow_bytes, .doc = "integer codes in panels times activations of one signed byte in 16-bit sums", .run = {{&run<narrow>}}, .unit = Unit::vector_int8, .error = products::digit_error, .declines = &declines<narrow_bytes>},
-    {.name = scaled_words, .doc = "experts with 8 rows or more by codes times their group scale as 16-bit words, the others as panel_words", .run = {{&run<words_scaled>}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<scaled_words>},
+    {.name = scaled_words, .doc = "experts with 8 rows or more by codes times their group scale as 16-bit words, the others as panel_words", .run = {{&run<words_scaled>}}, .unit = Unit::vector_int16, .error = products::unit_error, .declines = &declines<scaled_words>, .slower = &slower<scaled_words>},
     {.name = exact_words, .doc = "integer codes in panels times activations of 16 bits", .run = {{&run<words>}}, .unit = Unit::vector_int16, .error = products::word_error, .declines = &declines<exact_words>},
     {.name = single_floats, .doc = "single values in panels times activations in f32", .run = {{&run<floats>}}, .declines = &declines<single_floats>},
     {.name = from_rows, .doc = "weights in rows, decoded row by row or panel by panel, by the rows an expert has", .run = {{&run<rows>}}, .declines = &declines<from_rows>},

@@ -120,17 +120,14 @@ static std::string declines_own_error(const NodeView& node, double least, std::s
     return own_error >= least ? "" : core::format("the error of {}, {}, does not dwarf that of {}", node.inputs[1].format->name, own_error, whose);
 }
 
-static std::string declines_tiles(const NodeView& node, std::int64_t least_rows) {
+static std::string declines_tiles(const NodeView& node) {
     if (!in_panels(node)) return declines_other_layout(node);
-    const std::int64_t rows = node.inputs[0].shape.rows(), k = node.inputs[0].shape.width();
-    if (rows < least_rows) return core::format("made for {} rows or more, here are {}", least_rows, rows);
+    const std::int64_t k = node.inputs[0].shape.width();
     return k % 32 == 0 ? "" : core::format("a tile takes 32 columns, {} are no multiple", k);
 }
 
-static std::string declines_exact_tiles(const NodeView& node) { return declines_tiles(node, least_tile_rows); }
-
 static std::string declines_short_tiles(const NodeView& node) {
-    if (const std::string reason = declines_tiles(node, least_short_tile_rows); !reason.empty()) return reason;
+    if (const std::string reason = declines_tiles(node); !reason.empty()) return reason;
     return declines_own_error(node, least_own_error_in_tiles, "a single bf16");
 }
 
@@ -139,28 +136,18 @@ static std::string declines_coarse(const NodeView& node) {
     return declines_own_error(node, least_own_error, "8-bit activations");
 }
 
-static std::string declines_short(const NodeView& node) {
-    if (const std::string reason = declines_coarse(node); !reason.empty()) return reason;
-    const std::int64_t rows = node.inputs[0].shape.rows();
-    return rows >= short_rows ? "" : core::format("memory limits {} rows, not products", rows);
-}
-
 static std::string declines_narrow(const NodeView& node) {
     if (const std::string reason = declines_coarse(node); !reason.empty()) return reason;
     return fits_narrow(*node.inputs[1].format->integers) ? "" : core::format("sums of products with {} do not fit 16 bits", node.inputs[1].format->name);
 }
 
-static std::string declines_scaled_words(const NodeView& node, std::int64_t least_rows) {
+static std::string declines_scaled(const NodeView& node) {
     if (const std::string reason = declines_floats(node); !reason.empty()) return reason;
     const formats::Format& format = *node.inputs[1].format;
     if (!fits_scaled(format)) return core::format("{} has no blocks of {} values in which code times scale is an integer", format.name, formats::panel_unit);
     const int largest = largest_unit_word(*format.integers);
-    if (std::string reason = declines_own_error(node, least_own_error_unasked * unit_spread * 127 / largest, core::format("activations up to {}", largest)); !reason.empty()) return reason;
-    const std::int64_t rows = node.inputs[0].shape.rows();
-    return rows >= least_rows ? "" : core::format("made for {} rows or more, here are {}", least_rows, rows);
+    return declines_own_error(node, least_own_error_unasked * unit_spread * 127 / largest, core::format("activations up to {}", largest));
 }
-static std::string declines_scaled(const NodeView& node) { return declines_scaled_words(node, least_scaled_rows); }
-static std::string declines_wide_scaled(const NodeView& node) { return declines_scaled_words(node, least_wide_scaled_rows); }
 
 static std::string declines_integers(const NodeView& node) {
     if (!in_panels(node)) return declines_other_layout(node);
@@ -169,13 +156,18 @@ static std::string declines_integers(const NodeView& node) {
 
 static std::string declines_panels(const NodeView& node) { return in_panels(node) ? "made for weights in rows, these are in panels" : ""; }
 
-static std::string declines_many_rows(const NodeView& node) {
-    if (in_panels(node)) return declines_panels(node);
+static std::string declines_pairs(const NodeView& node) { return declines_pair_product(node.inputs[0].shape.rows(), node.inputs[1].shape[1], node.inputs[1].shape[0]); }
+
+// How many rows a kernel pays for.
+template <std::int64_t least>
+static std::string slower_below(const NodeView& node) {
+    const std::int64_t rows = node.inputs[0].shape.rows();
+    return rows >= least ? "" : core::format("made for {} rows or more, here are {}", least, rows);
+}
+static std::string slower_with_many_rows(const NodeView& node) {
     const std::int64_t rows = node.inputs[0].shape.rows();
     return rows <= few_rows ? "" : core::format("made for up to {} rows, here are {}", few_rows, rows);
 }
-
-static std::string declines_pairs(const NodeView& node) { return declines_pair_product(node.inputs[0].shape.rows(), node.inputs[1].shape[1], node.inputs[1].shape[0]); }
 
 static void run_pairs(const Call& call) noexcept {
     const core::Tensor &x = call.inputs[0], &y = call.output, *const bias = call.input(2);
@@ -190,16 +182,16 @@ static std::vector<Value> gradient(const Differentiation& d) {
 
 static const Kernel kernels[] = {
     {.name = "pairs", .doc = "any weights and activations as pairs of bf16, sums in f32", .run = {{nullptr, nullptr, &run_pairs}}, .unit = Unit::vector_bf16, .error = pair_error, .declines = &declines_pairs},
-    {.name = "panel_tiles_8", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles", .run = tile_kernel_short, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines_short_tiles},
-    {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles, two of them for each number", .run = tile_kernel_exact, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_exact_tiles},
-    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_short},
-    {.name = "panel_wide_scaled_words", .doc = "as panel_scaled_words in registers of 512 bits", .run = wide_scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_wide_scaled},
+    {.name = "panel_tiles_8", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles", .run = tile_kernel_short, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines_short_tiles, .slower = &slower_below<least_short_tile_rows>},
+    {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles, two of them for each number", .run = tile_kernel_exact, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_tiles, .slower = &slower_below<least_tile_rows>},
+    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_coarse, .slower = &slower_below<short_rows>},
+    {.name = "panel_wide_scaled_words", .doc = "as panel_scaled_words in registers of 512 bits", .run = wide_scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_wide_scaled_rows>},
     {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
     {.name = "panel_narrow_8", .doc = "integer codes in panels, unpacked to bytes, times activations of one signed byte in 16-bit sums", .run = narrow_kernel, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_narrow},
-    {.name = "panel_scaled_words", .doc = "integer codes in panels, unpacked to 16-bit words times their group scale, times activations of 12 to 16 bits with one scale per 256", .run = scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled},
+    {.name = "panel_scaled_words", .doc = "integer codes in panels, unpacked to 16-bit words times their group scale, times activations of 12 to 16 bits with one scale per 256", .run = scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_scaled_rows>},
     {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
     {.name = "panel_floats", .doc = "single values in panels times activations in f32", .run = float_panel_kernel, .declines = &declines_integers},
-    {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_many_rows},
+    {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_panels, .slower = &slower_with_many_rows},
     {.name = "panels", .doc = "weight panels decoded once, register tiles over all rows of x", .run = panel_kernel, .declines = &declines_panels},
 };
 

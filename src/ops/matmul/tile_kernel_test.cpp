@@ -140,10 +140,14 @@ TEST(TileKernelShapes, DeclinesWhatItCannotDo) {
         const Attributes none;
         const auto declines = [&](std::int64_t rows, std::int64_t k, core::Layout layout, std::string_view format = "q5_0") {
             const std::vector<TensorType> types{f32({rows, k}), {&formats::get(format), {8, k}, layout}};
-            return !tiles->declines({none, types, f32({rows, 8})}).empty();
+            return !tiles->can_run({none, types, f32({rows, 8})});
+        };
+        const auto slower = [&](std::int64_t rows) {
+            const std::vector<TensorType> types{f32({rows, 64}), {&formats::get("q5_0"), {8, 64}, core::Layout::panels}};
+            return !tiles->slower({none, types, f32({rows, 8})}).empty();
         };
         EXPECT_FALSE(declines(least_rows, 64, core::Layout::panels));
-        EXPECT_TRUE(declines(least_rows - 1, 64, core::Layout::panels));
+        EXPECT_TRUE(slower(least_rows - 1) && !slower(least_rows));
         EXPECT_TRUE(declines(least_rows, 60, core::Layout::panels));
         EXPECT_EQ(declines(least_rows, 64, core::Layout::panels, "q8_0"), least_rows == 16) << "one bf16 would add to the error of q8_0";
         EXPECT_TRUE(declines(least_rows, 64, core::Layout::rows));

@@ -84,7 +84,7 @@ void measure_importance(Fit& fit) {
 
 void collect_choices(Fit& fit) {
     run::Session session(fit.model, fit.pool, fit.options.session);
-    measure::CostModel costs(fit.pool, fit.options.session.isa, fit.store);
+    measure::CostModel costs(fit.pool, fit.options.session.planning(), fit.store);
     fit.groups = make_groups(*fit.model, session, fit.importance, costs, fit.pool, fit.options, fit.callbacks);
     fit.fixed = measure_fixed_costs(session, fit.groups, fit.options);
     std::size_t choices = 0;
