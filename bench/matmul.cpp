@@ -4,8 +4,8 @@
 //
 // Weights come from memory, not from a cache: copies of the matrix, four times the last-level cache in all, take turns. Each
 // figure is the median of seven passes, and the kernels of a format take turns too, so that a busy moment hits all alike. For up to
-// four rows, which wait for memory, reading is timed after every pass, and the last column is the median share of it: on a virtual
-// machine the speed of memory changes from one second to the next.
+// four rows, which wait for memory, reading is timed after every pass, and the last columns are the median share of it and its median speed: on
+// a virtual machine the speed of memory changes from one second to the next.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -72,7 +72,7 @@ void time_format(const Setup& s, const formats::Format& format, const std::vecto
     std::map<core::Layout, std::vector<core::Tensor>> weights;
     const ops::Attributes none;
     for (const std::int64_t r : rows) {
-        std::map<std::string, std::vector<double>> times, shares;
+        std::map<std::string, std::vector<double>> times, shares, speeds;
         for (int pass = 0; pass < 8; ++pass)
             for (const core::Layout layout : {core::Layout::rows, core::Layout::panels}) {
                 if (layout == core::Layout::panels && !formats::has_panels(format)) continue;
@@ -86,14 +86,17 @@ void time_format(const Setup& s, const formats::Format& format, const std::vecto
                     const double seconds = time_pass(s, kernel, used, r);
                     if (pass == 0) continue;
                     times[std::string(kernel.name)].push_back(seconds);
-                    if (r <= most_reading_rows) shares[std::string(kernel.name)].push_back(static_cast<double>(bytes) / seconds / s.meter->bytes_per_second());
+                    if (r > most_reading_rows) continue;
+                    const double reading = s.meter->bytes_per_second();
+                    speeds[std::string(kernel.name)].push_back(reading);
+                    shares[std::string(kernel.name)].push_back(static_cast<double>(bytes) / seconds / reading);
                 }
             }
         for (const auto& [name, samples] : times) {
             const double seconds = core::median(samples);
             std::printf("%-7s %-12s %4lld rows %9.1f us %7.2f GB/s %8.1f GOP/s", std::string(format.name).c_str(), name.c_str(), static_cast<long long>(r),
                         seconds * 1e6, static_cast<double>(bytes) / seconds * 1e-9, 2e-9 * static_cast<double>(r * s.n * s.k) / seconds);
-            if (r <= most_reading_rows) std::printf(" %4.0f %% of reading", 100 * core::median(shares[name]));
+            if (r <= most_reading_rows) std::printf(" %4.0f %% of reading at %.1f GB/s", 100 * core::median(shares[name]), core::median(speeds[name]) * 1e-9);
             std::puts("");
         }
         std::fflush(stdout);
