@@ -146,9 +146,10 @@ KernelTimes measure_kernels(core::Pool& pool, cpu::Isa isa, Store& store, const 
         times.rows.push_back(rows);
         for (const Candidate& c : list) {
             auto kernel = std::find_if(times.kernels.begin(), times.kernels.end(), [&](const KernelTimes::Kernel& k) { return k.name == c.name; });
-            if (kernel == times.kernels.end()) kernel = times.kernels.insert(kernel, {c.name, {}});
+            if (kernel == times.kernels.end()) kernel = times.kernels.insert(kernel, {c.name, std::vector<double>(times.rows.size() - 1)});
             kernel->nanoseconds.push_back(core::median(c.seconds) * 1e9 / static_cast<double>(used.size()));
         }
+        for (KernelTimes::Kernel& kernel : times.kernels) kernel.nanoseconds.resize(times.rows.size());
     }
     store.put_json(kind, key_of(format, isa, pool.threads()), json_of(times));
     return times;

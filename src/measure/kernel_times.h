@@ -1,7 +1,7 @@
 // Which kernel multiplies fastest on this machine: timed once, by number format and rows of activations, and kept in the store.
 //
 // The operators' lists of kernels say from how many rows on each of them pays (ops::Kernel::slower); these numbers come from other
-// machines. Where times of this one are known, they decide instead.
+// machines. Where times of this one are known, they decide instead. Products with experts keep the lists' numbers.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -17,7 +17,7 @@ namespace tailor::measure {
 struct KernelTimes {
     struct Kernel {
         std::string name;
-        std::vector<double> nanoseconds;  ///< for each of `rows`
+        std::vector<double> nanoseconds;  ///< for each of `rows`; 0: it cannot run with so many
     };
     std::vector<std::int64_t> rows;  ///< of activations, ascending
     std::vector<Kernel> kernels;     ///< in the order of the operator's list
@@ -30,6 +30,7 @@ struct KernelTimes {
 /// Times of a format for this processor and version of the kernels; nothing if they were not measured.
 std::optional<KernelTimes> find_kernel_times(const Store& store, const formats::Format& format, cpu::Isa isa, int threads);
 
+/// What is timed, and how long.
 struct KernelTiming {
     std::vector<std::int64_t> rows = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 512};
     std::int64_t width = 2048;        ///< weights are [width, width]
@@ -41,7 +42,7 @@ struct KernelTiming {
 /// format without panels.
 KernelTimes measure_kernels(core::Pool& pool, cpu::Isa isa, Store& store, const formats::Format& format, const KernelTiming& timing = {});
 
-/// A choice by what the store holds; empty if it holds nothing at all. It keeps the store.
+/// A choice among the kernels of matmul by what the store holds; what was not timed is left to the lists. It keeps the store.
 graph::Preference measured_preference(std::shared_ptr<const Store> store, cpu::Isa isa);
 
 }  // namespace tailor::measure

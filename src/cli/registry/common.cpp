@@ -27,7 +27,7 @@ void ModelOptions::add(Options& options) {
     options.add("-c,--context", context, "tokens of context; 0: what the model was made for");
     options.add("-b,--batch", batch, "most tokens evaluated together");
     options.add("--kv", kv_format, "number format of the KV cache: f32, f16, bf16, q8_0 ...");
-    options.flag("--fast", fast, "activations of 8 bits instead of 16 in prompts and batches, for weights of 4 bits and less");
+    options.flag("--fast", fast, "activations of 8 bits instead of 12 to 16 in prompts and batches, for weights of 4 bits and less");
     options.flag("--no-pack", no_pack, "run weights from the file as they are: starts at once, runs slower");
 }
 
