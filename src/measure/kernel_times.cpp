@@ -17,7 +17,7 @@
 
 namespace tailor::measure {
 
-// A change of kernel is worth this much: less is noise, and the list has its reasons.
+// A change of kernel is worth this much, with the next fewer or more rows as well: less is noise, and the list has its reasons.
 constexpr double least_gain = 0.05;
 constexpr double least_pass_seconds = 2e-3;
 
@@ -26,17 +26,18 @@ const ops::Kernel* KernelTimes::fastest(std::span<const ops::Kernel* const> cand
     const auto wanted = static_cast<double>(node.inputs[0].shape.rows());
     const auto distance = [&](std::int64_t r) { return std::fabs(std::log(static_cast<double>(r) / wanted)); };
     const auto at = static_cast<std::size_t>(std::min_element(rows.begin(), rows.end(), [&](std::int64_t a, std::int64_t b) { return distance(a) < distance(b); }) - rows.begin());
-    const auto time_of = [&](const ops::Kernel* candidate) {
+    const auto time_of = [&](const ops::Kernel* candidate, std::size_t i) {
         for (const Kernel& kernel : kernels)
-            if (kernel.name == candidate->name) return kernel.nanoseconds[at];
+            if (kernel.name == candidate->name) return kernel.nanoseconds[i];
         return 0.0;
     };
     const ops::Kernel *const listed = ops::listed_first(candidates, node), *best = listed;
     for (const ops::Kernel* candidate : candidates) {
-        if (time_of(candidate) <= 0) return nullptr;
-        if (time_of(candidate) < time_of(best)) best = candidate;
+        if (time_of(candidate, at) <= 0) return nullptr;
+        if (time_of(candidate, at) < time_of(best, at)) best = candidate;
     }
-    return time_of(best) < (1 - least_gain) * time_of(listed) ? best : listed;
+    const auto gains = [&](std::size_t i) { return i < rows.size() && time_of(best, i) < (1 - least_gain) * time_of(listed, i); };
+    return gains(at) && (gains(at - 1) || gains(at + 1)) ? best : listed;
 }
 
 namespace {

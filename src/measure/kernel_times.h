@@ -23,7 +23,7 @@ struct KernelTimes {
     std::vector<Kernel> kernels;     ///< in the order of the operator's list
 
     /// The fastest of some kernels with so many rows of activations, by the nearest number that was timed: the one that their list says, unless another
-    /// takes 5 % less. Null if not all have times.
+    /// takes 5 % less there and with the next fewer or more rows, so that one disturbed time changes nothing. Null if not all have times.
     const ops::Kernel* fastest(std::span<const ops::Kernel* const> kernels, const ops::NodeView& node) const;
 };
 
