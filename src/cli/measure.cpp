@@ -5,8 +5,8 @@
 #include "cli/machine.h"
 #include "core/error.h"
 #include "formats/panels.h"
+#include "measure/cost.h"
 #include "measure/kernel_times.h"
-#include "ops/registry.h"
 #include "ops/support.h"
 
 namespace tailor::cli::measure_command {
@@ -50,52 +50,44 @@ struct Chosen {
     std::string kernel;
 };
 
-static std::vector<Chosen> chosen_kernels(const formats::Format& format, const measure::KernelTimes& times) {
-    const double most_error = run::SessionOptions{}.planning().most_error;
+// Asks plans as sessions make them, with a small weight: the choice depends on format and rows.
+static std::vector<Chosen> chosen_kernels(const formats::Format& format, const std::vector<std::int64_t>& row_counts, core::Pool& pool, const std::shared_ptr<const measure::Store>& store) {
+    const core::Tensor weight = formats::make_panels(measure::random_weight(format, {16, 256}));
+    run::SessionOptions session;
+    session.preference = measure::measured_preference(store, session.isa);
     std::vector<Chosen> list;
-    for (const std::int64_t rows : times.rows) {
-        const ops::Attributes none;
-        const std::vector<ops::TensorType> types{ops::f32({rows, 2048}), {&format, {2048, 2048}, core::Layout::panels}};
-        const ops::NodeView node{none, types, ops::f32({rows, 2048})};
-        std::vector<const ops::Kernel*> able;
-        for (const ops::Kernel& kernel : ops::get("matmul").kernels)
-            for (const measure::KernelTimes::Kernel& timed : times.kernels)
-                if (timed.name == kernel.name && kernel.error <= most_error) able.push_back(&kernel);
-        const ops::Kernel* const best = times.fastest(able, node);
-        const std::string name(best ? best->name : "");
-        if (list.empty() || list.back().kernel != name) list.push_back({rows, rows, name});
+    for (const std::int64_t rows : row_counts) {
+        graph::Graph g;
+        g.output(g.add("matmul", {g.input("x", ops::f32({rows, 256})), g.constant("w", weight)}));
+        const std::string kernel = graph::Plan(g, pool, session.planning()).node_times().at(0).kernel;
+        if (list.empty() || list.back().kernel != kernel) list.push_back({rows, rows, kernel});
         list.back().last_row = rows;
     }
     return list;
 }
 
-static void print_kernels(const formats::Format& format, const measure::KernelTimes& times) {
+static void print_kernels(const formats::Format& format, const std::vector<Chosen>& chosen) {
     std::vector<std::string> parts;
-    for (const Chosen& c : chosen_kernels(format, times))
+    for (const Chosen& c : chosen)
         parts.push_back(c.first_row == c.last_row ? core::format("{} rows {}", c.first_row, c.kernel) : core::format("{} to {} rows {}", c.first_row, c.last_row, c.kernel));
     print(core::format("{:<17}{}\n", format.name, core::join(parts, ", ")));
 }
 
-static core::Json kernels_json(const formats::Format& format, const measure::KernelTimes& times) {
-    core::Json chosen{core::Json::Array{}}, kernels, rows{core::Json::Array{}};
-    for (const Chosen& c : chosen_kernels(format, times)) chosen.add(core::Json().set("first_row", c.first_row).set("last_row", c.last_row).set("kernel", c.kernel));
-    for (const std::int64_t r : times.rows) rows.add(r);
-    for (const measure::KernelTimes::Kernel& kernel : times.kernels) {
-        core::Json nanoseconds{core::Json::Array{}};
-        for (const double ns : kernel.nanoseconds) nanoseconds.add(ns);
-        kernels.set(kernel.name, nanoseconds);
-    }
-    return core::Json().set("format", format.name).set("rows", rows).set("nanoseconds", kernels).set("chosen", chosen);
+static core::Json kernels_json(const formats::Format& format, const measure::KernelTimes& times, const std::vector<Chosen>& chosen) {
+    core::Json list{core::Json::Array{}};
+    for (const Chosen& c : chosen) list.add(core::Json().set("first_row", c.first_row).set("last_row", c.last_row).set("kernel", c.kernel));
+    return measure::json(times).set("format", format.name).set("chosen", list);
 }
 
-static void measure_kernels(const std::set<const formats::Format*>& formats, core::Pool& pool, measure::Store& store, core::Json* json) {
+static void measure_kernels(const std::set<const formats::Format*>& formats, core::Pool& pool, const std::shared_ptr<measure::Store>& store, core::Json* json) {
     if (!json) print(core::format("\nfastest kernels of products, {} threads, by rows of activations; runs on this machine now take them\n", pool.threads()));
     core::Json list{core::Json::Array{}};
     for (const formats::Format* format : formats) {
         ProgressLine line(core::format("timing kernels of {}, in percent", format->name));
-        const measure::KernelTimes times = measure::measure_kernels(pool, cpu::active_isa(), store, *format, {.done = [&](double done) { line.update(static_cast<std::int64_t>(100 * done), 100); }});
-        if (json) list.add(kernels_json(*format, times));
-        else print_kernels(*format, times);
+        const measure::KernelTimes times = measure::measure_kernels(pool, cpu::active_isa(), *store, *format, {.done = [&](double done) { line.update(static_cast<std::int64_t>(100 * done), 100); }});
+        const std::vector<Chosen> chosen = chosen_kernels(*format, times.rows, pool, store);
+        if (json) list.add(kernels_json(*format, times, chosen));
+        else print_kernels(*format, chosen);
     }
     if (json) json->set("kernels", list);
 }
@@ -111,9 +103,9 @@ static void run(Options& options) {
     options.flag("--clear", clear, "forget all stored measurements, then stop");
     options.parse();
     if (!(seconds > 0 && seconds <= 60)) core::fail(core::ErrorKind::usage, "--seconds must be above 0 and at most 60, not {}", seconds);
-    measure::Store store(measure::Store::default_directory(), note);
+    const auto store = std::make_shared<measure::Store>(measure::Store::default_directory(), note);
     if (clear) {
-        const std::int64_t forgotten = store.clear();
+        const std::int64_t forgotten = store->clear();
         if (options.json()) return print_json(core::Json().set("forgotten", forgotten));
         return print(core::format("{} stored measurements forgotten\n", forgotten));
     }
@@ -125,13 +117,13 @@ static void run(Options& options) {
         limits = measure::measure_machine(pool, cpu::active_isa(), [&](std::string_view, double done) { line.update(static_cast<std::int64_t>(100 * done), 100); },
                                           {.seconds_per_test = seconds});
     }
-    with_best_peaks(limits, store);
+    with_best_peaks(limits, *store);
     if (!options.json()) {
-        print_report(limits, store);
+        print_report(limits, *store);
         if (!formats.empty()) measure_kernels(formats, pool, store, nullptr);
         return;
     }
-    core::Json json = measure::json(limits).set("store", store.path());
+    core::Json json = measure::json(limits).set("store", store->path());
     if (!formats.empty()) measure_kernels(formats, pool, store, &json);
     print_json(json);
 }

@@ -62,17 +62,17 @@ void Plan::choose_kernel(Step& step) {
     step.run = nullptr, step.kernel = nullptr;
     if (options_.use_reference) return;
     std::vector<const ops::Kernel*> able;
-    for (const ops::Kernel& kernel : node.op->kernels)
-        if (declines(kernel, view).empty()) able.push_back(&kernel);
-    if (able.empty()) return;
-    const ops::Kernel* const measured = options_.preference && able.size() > 1 ? options_.preference(*node.op, view, able, pool_.threads()) : nullptr;
-    step.kernel = measured ? measured : ops::listed_first(able, view);
-    step.run = step.kernel->run.at(options_.isa);
+    std::vector<std::string> reasons;  // of every kernel, empty if it is able
     for (const ops::Kernel& kernel : node.op->kernels) {
-        if (&kernel == step.kernel) break;
-        std::string reason = declines(kernel, view);
-        if (reason.empty()) reason = measured ? "slower here, as measured" : kernel.slower(view);
-        step.declined.push_back(std::string(kernel.name) + ": " + reason);
+        reasons.push_back(declines(kernel, view));
+        if (reasons.back().empty()) able.push_back(&kernel);
+    }
+    const ops::Kernel* const measured = options_.preference && able.size() > 1 ? options_.preference(*node.op, view, able, pool_.threads()) : nullptr;
+    if (!able.empty()) step.kernel = measured ? measured : ops::listed_first(able, view), step.run = step.kernel->run.at(options_.isa);
+    for (std::size_t i = 0; i < reasons.size() && &node.op->kernels[i] != step.kernel; ++i) {
+        const ops::Kernel& kernel = node.op->kernels[i];
+        if (reasons[i].empty()) reasons[i] = measured ? "slower here, as measured" : kernel.slower(view);
+        step.declined.push_back(std::string(kernel.name) + ": " + reasons[i]);
     }
 }
 

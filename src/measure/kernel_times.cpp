@@ -48,24 +48,12 @@ std::string key_of(const formats::Format& format, cpu::Isa isa, int threads) {
     return core::format("{}, {}, {} threads, matmul {}, {}", processor_identity(), cpu::name(isa), threads, kernel_version("matmul"), format.name);
 }
 
-core::Json json_of(const KernelTimes& times) {
-    core::Json rows{core::Json::Array{}}, kernels;
-    for (const std::int64_t r : times.rows) rows.add(r);
-    core::Json list{core::Json::Array{}};
-    for (const KernelTimes::Kernel& kernel : times.kernels) {
-        core::Json nanoseconds{core::Json::Array{}};
-        for (const double ns : kernel.nanoseconds) nanoseconds.add(ns);
-        list.add(core::Json().set("name", kernel.name).set("nanoseconds", nanoseconds));
-    }
-    return core::Json().set("rows", rows).set("kernels", list);
-}
-
 KernelTimes times_of(const core::Json& json) {
     KernelTimes times;
     for (const core::Json& r : json.at("rows").items()) times.rows.push_back(r.integer());
-    for (const core::Json& entry : json.at("kernels").items()) {
-        KernelTimes::Kernel kernel{entry.at("name").string(), {}};
-        for (const core::Json& ns : entry.at("nanoseconds").items()) kernel.nanoseconds.push_back(ns.number());
+    for (const auto& [name, list] : json.at("nanoseconds").members()) {
+        KernelTimes::Kernel kernel{name, {}};
+        for (const core::Json& ns : list.items()) kernel.nanoseconds.push_back(ns.number());
         if (kernel.nanoseconds.size() != times.rows.size()) core::fail(core::ErrorKind::format, "stored kernel times are incomplete");
         times.kernels.push_back(std::move(kernel));
     }
@@ -110,12 +98,18 @@ std::vector<Candidate> candidates(const graph::Graph& g, core::Pool& pool, cpu::
 
 }  // namespace
 
+core::Json json(const KernelTimes& times) {
+    core::Json nanoseconds;
+    for (const KernelTimes::Kernel& kernel : times.kernels) nanoseconds.set(kernel.name, core::Json::array(kernel.nanoseconds));
+    return core::Json().set("rows", core::Json::array(times.rows)).set("nanoseconds", nanoseconds);
+}
+
 std::optional<KernelTimes> find_kernel_times(const Store& store, const formats::Format& format, cpu::Isa isa, int threads) {
-    const std::optional<core::Json> json = store.find_json(kind, key_of(format, isa, threads));
-    if (!json) return {};
+    const std::optional<core::Json> stored = store.find_json(kind, key_of(format, isa, threads));
+    if (!stored) return {};
     try {
-        return times_of(*json);
-    } catch (const core::Error&) {  // written by a later version: measured anew when someone asks for it
+        return times_of(*stored);
+    } catch (const core::Error&) {  // written by another version: measured anew when someone asks for it
         return {};
     }
 }
@@ -152,7 +146,7 @@ KernelTimes measure_kernels(core::Pool& pool, cpu::Isa isa, Store& store, const 
         }
         for (KernelTimes::Kernel& kernel : times.kernels) kernel.nanoseconds.resize(times.rows.size());
     }
-    store.put_json(kind, key_of(format, isa, pool.threads()), json_of(times));
+    store.put_json(kind, key_of(format, isa, pool.threads()), json(times));
     return times;
 }
 

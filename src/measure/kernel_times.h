@@ -27,6 +27,9 @@ struct KernelTimes {
     const ops::Kernel* fastest(std::span<const ops::Kernel* const> kernels, const ops::NodeView& node) const;
 };
 
+/// {"rows": [...], "nanoseconds": {kernel: [...]}}
+core::Json json(const KernelTimes& times);
+
 /// Times of a format for this processor and version of the kernels; nothing if they were not measured.
 std::optional<KernelTimes> find_kernel_times(const Store& store, const formats::Format& format, cpu::Isa isa, int threads);
 
