@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "cpu/stream.h"
 #include "ops/matmul/integer_kind.h"
 
 #define TAILOR_THIS_FILE "ops/matmul/activations.cpp"
@@ -146,6 +147,36 @@ static void quantize_block(const Activations& a, const Rounding& rounding, const
     else write_totals<values, 32>(a, rounding.totals, rounding.zero, integers, scale, place);
 }
 
+/// Blocks that are rounded before they are streamed to where all threads read them: neighbours in a row if it is the only one, else in
+/// a block's rows. Both lie side by side in everything but the totals of several rows.
+constexpr std::int64_t staged_blocks = 16;
+
+static void quantize_staged(const Activations& a, const Rounding& rounding, const core::Tensor& x, std::int64_t block, std::int64_t row, std::int64_t count) noexcept {
+    alignas(cpu::cache_line) std::byte values[staged_blocks * formats::panel_unit * 2];
+    alignas(cpu::cache_line) float scales[staged_blocks];
+    alignas(cpu::cache_line) std::int32_t totals[staged_blocks * formats::panel_unit / 16];
+    const bool one_row = a.rows == 1;
+    Activations staged = a;
+    staged.rows = one_row ? 1 : count;
+    staged.values = values, staged.scales = scales;
+    if (a.sums) staged.sums = reinterpret_cast<float*>(totals);
+    else staged.corrections = totals;
+    const auto quantize_one = a.kind == ActivationKind::unit_words ? &quantize_block<formats::panel_unit> : &quantize_block<block_values>;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t down = one_row ? 0 : i, along = one_row ? i : 0;
+        quantize_one(staged, rounding, x.row_f32(row + down) + (block + along) * a.values_per_block(), along, down);
+    }
+    const std::int64_t at = block * a.rows + row, place = block * a.groups_per_block * a.rows + row;
+    const auto size = static_cast<std::size_t>(count);
+    cpu::stream(a.values + at * a.block_bytes(), values, size * static_cast<std::size_t>(a.block_bytes()));
+    cpu::stream(a.scales + at, scales, size * sizeof(float));
+    if (rounding.totals == Totals::none) return;
+    void* const all_totals = a.sums ? static_cast<void*>(a.sums) : a.corrections;
+    const std::int64_t runs = one_row ? 1 : a.groups_per_block, run = one_row ? a.groups_per_block * count : count;
+    for (std::int64_t g = 0; g < runs; ++g)
+        cpu::stream(static_cast<std::int32_t*>(all_totals) + place + g * a.rows, totals + g * run, static_cast<std::size_t>(run) * 4);
+}
+
 static Activations quantize_rows(const Call& call, const formats::IntegerForm& form, ActivationKind kind, Totals totals) noexcept {
     const core::Tensor& x = call.inputs[0];
     Activations a{.kind = kind, .rows = x.shape.rows()};
@@ -160,14 +191,15 @@ static Activations quantize_rows(const Call& call, const formats::IntegerForm& f
     a.scales = reinterpret_cast<float*>(a.values + cells * a.block_bytes());
     if (totals == Totals::sums) a.sums = a.scales + cells;
     else if (totals != Totals::none) a.corrections = reinterpret_cast<std::int32_t*>(a.scales + cells);
-    // A quarter of a few rows, but some microseconds of work: a single row is not worth waking a thread for.
-    const std::int64_t width = x.shape.width(), chunk_values = std::clamp<std::int64_t>(a.rows * width / 4, 4096, 16384);
-    const std::int64_t rows_per_chunk = std::max<std::int64_t>(1, chunk_values / width);
-    const auto quantize_one = kind == ActivationKind::unit_words ? &quantize_block<formats::panel_unit> : &quantize_block<block_values>;
+    // A quarter of a few rows, but some microseconds of work: a single row is not worth waking a thread for. Of many rows as many as are staged.
+    const std::int64_t width = x.shape.width(), chunk_values = std::max<std::int64_t>(4096, a.rows * width / 4);
+    const std::int64_t rows_per_chunk = std::clamp<std::int64_t>(chunk_values / width, 1, staged_blocks);
     call.pool->run((a.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t c, int) {
-        const std::int64_t first = c * rows_per_chunk, end = std::min(a.rows, first + rows_per_chunk);
-        for (std::int64_t b = 0; b < a.blocks; ++b)
-            for (std::int64_t r = first; r < end; ++r) quantize_one(a, rounding, x.row_f32(r) + b * a.values_per_block(), b, r);
+        const std::int64_t first = c * rows_per_chunk, rows = std::min(a.rows - first, rows_per_chunk);
+        const std::int64_t blocks_at_once = a.rows == 1 ? staged_blocks : 1;
+        for (std::int64_t b = 0; b < a.blocks; b += blocks_at_once)
+            quantize_staged(a, rounding, x, b, first, a.rows == 1 ? std::min(blocks_at_once, a.blocks - b) : rows);
+        cpu::finish_streams();
     });
     return a;
 }

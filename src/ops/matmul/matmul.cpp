@@ -51,8 +51,8 @@ PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64
     // so often that unpacking takes 2 % more of a product at avx2, and decoding bf16 9 %.
     const std::int64_t row_bytes = std::max<std::int64_t>(1, k * block_bytes / 32);
     const std::int64_t rows_at_once = std::clamp<std::int64_t>(768 * 1024 / row_bytes, std::min<std::int64_t>(16, most_rows), most_rows);
-    // Few rows: about 64 KB of weights per chunk. Many rows: up to eight panels share the activations in cache.
-    const std::int64_t wanted = rows > 8 ? panels / 8 : 65536 / panel_bytes;
+    // Few rows: at least 16 KB of weights per chunk, a microsecond, so that no thread waits for long. Many rows: up to eight panels share the activations in cache.
+    const std::int64_t wanted = rows > 8 ? panels / 8 : 16384 / panel_bytes;
     return {rows_at_once, std::clamp<std::int64_t>(wanted, 1, 8)};
 }
 
