@@ -22,35 +22,66 @@ void SamplerOptions::check() const {
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) { options_.check(); }
 
+static bool better(const Choice& a, const Choice& b) { return a.probability > b.probability || (a.probability == b.probability && a.id < b.id); }
+
+// Logits are passed over in blocks, one for each word of a mask.
+constexpr std::size_t block = 64;
+
+static float largest_of(const float* values, std::size_t count) {
+    constexpr std::size_t width = 16;
+    float most[width];
+    std::fill(most, most + width, -INFINITY);
+    std::size_t i = 0;
+    for (; i + width <= count; i += width)
+        for (std::size_t j = 0; j < width; ++j) most[j] = values[i + j] > most[j] ? values[i + j] : most[j];
+    for (; i < count; ++i) most[0] = std::max(most[0], values[i]);
+    return *std::max_element(most, most + width);
+}
+
+// Most logits are below those that are kept already: a block is taken apart only if its largest is not.
+void Sampler::keep_best(std::span<const float> logits, std::span<const std::uint64_t> allowed, std::size_t count) {
+    candidates_.clear();
+    const bool all = count >= logits.size();  // sorted at once
+    for (std::size_t begin = 0; begin < logits.size(); begin += block) {
+        const std::uint64_t open = allowed.empty() ? ~std::uint64_t{0} : allowed[begin / block];
+        const std::size_t size = std::min(block, logits.size() - begin);
+        if (!open || (candidates_.size() == count && static_cast<double>(largest_of(&logits[begin], size)) <= candidates_.front().probability)) continue;
+        for (std::size_t i = 0; i < size; ++i) {
+            const Choice choice{static_cast<text::TokenId>(begin + i), logits[begin + i]};
+            if (!(open >> i & 1) || (candidates_.size() == count && !better(choice, candidates_.front()))) continue;
+            if (candidates_.size() == count) std::pop_heap(candidates_.begin(), candidates_.end(), better), candidates_.pop_back();
+            candidates_.push_back(choice);
+            if (!all) std::push_heap(candidates_.begin(), candidates_.end(), better);
+        }
+    }
+    if (all) std::sort(candidates_.begin(), candidates_.end(), better);
+    else std::sort_heap(candidates_.begin(), candidates_.end(), better);
+}
+
 const Distribution& Sampler::distribution(std::span<const float> logits, std::span<const text::TokenId> history, std::span<const std::uint64_t> allowed) {
-    candidates_.resize(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) candidates_[i] = {static_cast<text::TokenId>(i), logits[i]};
     if (options_.repeat_penalty != 1) {
+        penalized_.assign(logits.begin(), logits.end());
         std::vector<text::TokenId> recent(history.end() - std::min<std::ptrdiff_t>(options_.repeat_last_n, static_cast<std::ptrdiff_t>(history.size())), history.end());
         std::sort(recent.begin(), recent.end());
         recent.erase(std::unique(recent.begin(), recent.end()), recent.end());
         for (const text::TokenId id : recent) {
-            double& logit = candidates_[static_cast<std::size_t>(id)].probability;  // until the softmax below
-            logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
+            float& logit = penalized_[static_cast<std::size_t>(id)];
+            logit = static_cast<float>(logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty);
         }
+        logits = penalized_;
     }
-    if (!allowed.empty())
-        std::erase_if(candidates_, [&](const Choice& c) { return !(allowed[static_cast<std::size_t>(c.id) / 64] >> c.id % 64 & 1); });
-    const auto better = [](const Choice& a, const Choice& b) { return a.probability > b.probability || (a.probability == b.probability && a.id < b.id); };
-    if (options_.temperature == 0) {
-        candidates_[0] = {std::min_element(candidates_.begin(), candidates_.end(), better)->id, 1};
-        candidates_.resize(1);
+    const bool greedy = options_.temperature == 0;
+    keep_best(logits, allowed, greedy ? 1 : options_.top_k ? static_cast<std::size_t>(options_.top_k) : logits.size());
+    if (greedy) {
+        candidates_[0].probability = 1;
         return candidates_;
     }
-    const auto kept = options_.top_k ? std::min<std::size_t>(static_cast<std::size_t>(options_.top_k), candidates_.size()) : candidates_.size();
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), better);
-    candidates_.resize(kept);
     const double best = candidates_[0].probability;
     double total = 0;
     for (Choice& c : candidates_) total += c.probability = std::exp((c.probability - best) / options_.temperature);
     std::size_t count = 0;
     double sum = 0;
-    while (count < kept && (count == 0 || (sum < options_.top_p * total && candidates_[count].probability >= options_.min_p))) sum += candidates_[count++].probability;
+    while (count < candidates_.size() && (count == 0 || (sum < options_.top_p * total && candidates_[count].probability >= options_.min_p))) sum += candidates_[count++].probability;
     candidates_.resize(count);
     for (Choice& c : candidates_) c.probability /= sum;
     return candidates_;

@@ -56,9 +56,12 @@ class Sampler {
 
   private:
     double uniform();
+    /// The `count` best of the allowed logits into candidates_, best first.
+    void keep_best(std::span<const float> logits, std::span<const std::uint64_t> allowed, std::size_t count);
     SamplerOptions options_;
     std::mt19937_64 random_;
     Distribution candidates_, rest_;
+    std::vector<float> penalized_;
 };
 
 }  // namespace tailor::run

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <random>
 
 #include "core/error.h"
 
@@ -56,6 +58,29 @@ TEST(Sampler, SameSeedSameTokens) {
     options.seed = 42;
     Sampler a(options), b(options);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(a.sample(logits, {}), b.sample(logits, {}));
+}
+
+TEST(Sampler, KeepsTheBestOfManyLogits) {
+    std::mt19937 random(7);
+    std::vector<float> many(1000);
+    for (float& logit : many) logit = static_cast<float>(random() % 300) * 0.1f;  // with ties
+    std::vector<std::uint64_t> allowed((many.size() + 63) / 64);
+    for (std::size_t i = 0; i < many.size(); ++i)
+        if (i / 64 != 3 && random() % 3) allowed[i / 64] |= std::uint64_t{1} << i % 64;
+    for (const bool masked : {false, true})
+        for (const std::int64_t top_k : {0, 1, 40, 999, 1000}) {
+            std::vector<text::TokenId> expected;
+            for (std::size_t i = 0; i < many.size(); ++i)
+                if (!masked || (allowed[i / 64] >> i % 64 & 1)) expected.push_back(static_cast<text::TokenId>(i));
+            std::stable_sort(expected.begin(), expected.end(), [&](auto a, auto b) { return many[static_cast<std::size_t>(a)] > many[static_cast<std::size_t>(b)]; });
+            if (top_k && static_cast<std::size_t>(top_k) < expected.size()) expected.resize(static_cast<std::size_t>(top_k));
+            SamplerOptions options = open_options();
+            options.top_k = top_k;
+            Sampler sampler(options);
+            std::vector<text::TokenId> kept;
+            for (const Choice& c : sampler.distribution(many, {}, masked ? std::span<const std::uint64_t>(allowed) : std::span<const std::uint64_t>())) kept.push_back(c.id);
+            EXPECT_EQ(expected, kept) << top_k << " masked " << masked;
+        }
 }
 
 TEST(Sampler, RefusesImpossibleOptions) {
