@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cli/common.h"
+#include "cli/decoding.h"
 #include "cli/line_reader.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
@@ -22,6 +23,7 @@ constexpr std::int64_t most_plain_tokens = 128;
 struct Settings {
     ModelOptions model;
     run::GenerateOptions generate;
+    DecodingOptions decoding;
     std::string system, message, template_file;
     std::vector<std::string> variables;
     std::optional<std::string> most_tokens;
@@ -33,6 +35,7 @@ static void declare(Options& options, Settings& s) {
     options.add("--system", s.system, "system message; @FILE: the content of a file");
     options.add("-n,--predict", s.most_tokens, "most tokens of an answer; without it: until the model ends it");
     add_generation_options(options, s.generate);
+    s.decoding.add(options);
     options.add("--template", s.template_file, "a file with a chat template in place of the model's own");
     options.add("--set", s.variables, "a variable of the chat template, NAME=VALUE with a value in JSON: enable_thinking=false (may be given again)");
 }
@@ -229,12 +232,14 @@ void Dialogue::report(const run::Answer& a) {
         Json j;
         j.set("content", a.text).set("stop_reason", a.stop_reason).set("prompt_tokens", a.prompt_tokens).set("reused_tokens", a.reused_tokens);
         j.set("answer_tokens", a.answer_tokens).set("prompt_tokens_per_second", prompt_rate).set("decode_tokens_per_second", rate);
+        if (a.speculation) j.set("speculation", a.speculation->json());
         print(j.text(-1) + "\n");
     } else {
         print(a.stop_reason == "interrupted" ? " [interrupted]\n" : "\n");
         if (reader_.is_terminal() && a.stop_reason != "interrupted")
             note(core::format("[{} of {} prompt tokens new at {:.1f}/s, {} written at {:.1f}/s, stopped: {}]", a.prompt_tokens - a.reused_tokens,
                               a.prompt_tokens, prompt_rate, a.answer_tokens, rate, a.stop_reason));
+        if (reader_.is_terminal() && a.speculation) note("[" + a.speculation->text() + "]");
     }
     std::fflush(stdout);
     if (conversation_.left_out() > left_out_)
@@ -289,6 +294,9 @@ static void run(Options& options) {
     s.generate.most_tokens = answer_length(s, form);
     core::Pool pool(static_cast<int>(s.model.threads));
     run::Session session(model, pool, s.model.session());
+    const auto mask = s.decoding.mask(*model);
+    const auto drafter = s.decoding.drafter(session, pool, s.generate.sampler);
+    s.generate.mask = mask.get(), s.generate.drafter = drafter.get();
     run::Conversation conversation(session, form, s.generate);
     conversation.set_variables(template_variables(s.variables));
     conversation.set_system(text_or_file(s.system));
@@ -313,6 +321,8 @@ extern const Command chat = {
                 "tailor chat model.gguf --system \"Answer in one sentence.\" --temp 0.7\n"
                 "tailor chat model.gguf --system @role.txt --set enable_thinking=false\n"
                 "tailor chat model.gguf -p \"What is a tailor?\"\n"
+                "tailor chat model.gguf --speculate prompt-lookup\n"
+                "tailor chat model.gguf --json-schema answer.json --json < questions.txt\n"
                 "tailor chat model.gguf --json < questions.txt",
     .run = &chat_command::run,
     .place = 15,

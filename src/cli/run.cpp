@@ -4,20 +4,20 @@
 #include <cstdio>
 
 #include "cli/common.h"
+#include "cli/decoding.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "run/comparison.h"
-#include "run/drafts/registry.h"
 #include "run/evictions/registry.h"
 #include "run/sparsity.h"
-#include "text/grammar/grammar.h"
 
 namespace tailor::cli::run_command {
 
 struct Settings {
     ModelOptions model;
     run::GenerateOptions generate;
-    std::string prompt, prompt_file, grammar, json_schema, speculate;
+    DecodingOptions decoding;
+    std::string prompt, prompt_file;
     std::vector<std::int32_t> token_ids;
     run::KvBudgetOptions kv_budget;
     run::SparsityOptions sparsity;
@@ -32,9 +32,7 @@ static void declare(Options& options, Settings& s) {
     options.add("--token-ids", s.token_ids, "the prompt as token ids, taken as they are: 1,2,3; the end token does not stop it either");
     options.add("-n,--predict", s.generate.most_tokens, "tokens to write; -1: until the context is full");
     add_generation_options(options, s.generate);
-    options.add("--grammar", s.grammar, "write only what this grammar (GBNF: a file, or the rules themselves) allows");
-    options.add("--json-schema", s.json_schema, "write only JSON that is valid under this schema (a file, or the schema itself)");
-    options.add("--speculate", s.speculate, "guess tokens and check several in one step, if that is faster: " + run::drafts::forms());
+    s.decoding.add(options);
     options.add("--kv-budget", s.kv_budget.entries, "most entries of the KV cache, fewer than the text has tokens; says what it gained and what it changed");
     options.add("--kv-policy", s.kv_budget.policy, "which entries of a limited cache stay: " + run::evictions::names());
     options.add("--sparsity", s.sparsity.share, "leave out this share of the feed-forward neurons of each written token, 0.5; says what it gained and what it changed");
@@ -44,19 +42,6 @@ static void declare(Options& options, Settings& s) {
     options.flag("--no-prompt", s.no_prompt, "do not print the prompt before its continuation");
     options.flag("--explain", s.explain, "print the kernel of each node and why faster ones declined, then stop");
     options.flag("--check", s.check, "run the reference beside each kernel for the prompt and report what differs, then stop");
-}
-
-// The grammar that was asked for, compiled for the model's vocabulary; null if there was none.
-static std::unique_ptr<text::grammar::TokenMask> make_mask(const Settings& s, const run::LanguageModel& model) {
-    if (s.grammar.empty() && s.json_schema.empty()) return nullptr;
-    if (!s.grammar.empty() && !s.json_schema.empty()) core::fail(core::ErrorKind::usage, "give --grammar or --json-schema, not both");
-    if (!s.grammar.empty()) {
-        const bool is_text = s.grammar.find("::=") != std::string::npos;
-        return std::make_unique<text::grammar::TokenMask>(text::grammar::from_gbnf(is_text ? s.grammar : core::read_text_file(s.grammar)), model.tokenizer());
-    }
-    const bool is_text = s.json_schema[0] == '{' || s.json_schema == "true";
-    const core::Json schema = core::Json::parse(is_text ? s.json_schema : core::read_text_file(s.json_schema), is_text ? "--json-schema" : s.json_schema);
-    return std::make_unique<text::grammar::TokenMask>(text::grammar::from_json_schema(schema), model.tokenizer());
 }
 
 static std::string prompt_text(const Settings& s) {
@@ -158,11 +143,9 @@ static void run(Options& options) {
         else print(session.plan(1, 1).explain());
         return;
     }
-    const auto mask = make_mask(s, *model);
-    s.generate.mask = mask.get();
-    std::unique_ptr<run::drafts::Drafter> drafter;
-    if (!s.speculate.empty()) drafter = run::drafts::make(s.speculate, session, pool, s.generate.sampler);
-    s.generate.drafter = drafter.get();
+    const auto mask = s.decoding.mask(*model);
+    const auto drafter = s.decoding.drafter(session, pool, s.generate.sampler);
+    s.generate.mask = mask.get(), s.generate.drafter = drafter.get();
     if (s.check) check_kernels(session, ids, options.json());
     else write_text(s, session, pool, ids, prompt, options.json());
 }

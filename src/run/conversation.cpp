@@ -103,6 +103,7 @@ Answer Conversation::answer(const std::function<void(std::string_view)>& stream)
     // The last token is evaluated in any case: its logits are needed.
     std::size_t same = 0;
     while (same + 1 < prompt.size() && same < evaluated_.size() && evaluated_[same] == prompt[same]) ++same;
+    if (session_.model().family().build_encoder) same = 0;  // what an encoder reads, it reads whole
     same = static_cast<std::size_t>(session_.keep(static_cast<std::int64_t>(same)));
     evaluated_ = prompt;
 
@@ -111,17 +112,19 @@ Answer Conversation::answer(const std::function<void(std::string_view)>& stream)
     answer.reused_tokens = static_cast<std::int64_t>(same);
     GenerateOptions options = options_;
     options.sampler.seed += answers_++;  // so that another answer to the same question is another answer
+    if (options.mask) options.mask->restart();
     std::string written;
     try {
-        Generated generated =
-            generate(session_, {prompt.begin() + static_cast<std::ptrdiff_t>(same), prompt.end()}, options, [&](std::string_view piece) {
-                written += piece;
-                if (stream) stream(piece);
-            });
+        const auto keep = [&](std::string_view piece) {
+            written += piece;
+            if (stream) stream(piece);
+        };
+        const Generated generated = generate(session_, prompt, options, keep, answer.reused_tokens);
         evaluated_.insert(evaluated_.end(), generated.ids.begin(), generated.ids.end());
         answer.stop_reason = generated.stop_reason;
         answer.answer_tokens = static_cast<std::int64_t>(generated.ids.size());
         answer.prompt_seconds = generated.prompt_seconds, answer.decode_seconds = generated.decode_seconds;
+        answer.speculation = generated.speculation;
     } catch (const core::Error& error) {
         // Which tokens were written is not known; the prompt's are.
         evaluated_.resize(static_cast<std::size_t>(session_.keep(std::min<std::int64_t>(session_.past(), answer.prompt_tokens))));

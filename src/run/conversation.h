@@ -6,6 +6,7 @@
 // the context, the oldest messages, except system messages, are left out.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,11 +22,12 @@ struct Answer {
     std::string stop_reason;  ///< as Generated has it, or "interrupted"
     std::int64_t prompt_tokens = 0, reused_tokens = 0, answer_tokens = 0;
     double prompt_seconds = 0, decode_seconds = 0;
+    std::optional<SpeculationReport> speculation;  ///< with a drafter
 };
 
 class Conversation {
   public:
-    /// Uses slot 0 of the session; session and form must outlive the conversation.
+    /// Uses slot 0 of the session; session and form must outlive the conversation. A mask of the options begins anew with each answer.
     Conversation(Session& session, const text::ChatTemplate& form, GenerateOptions options);
 
     /// An array of {"role", "content", ...}.

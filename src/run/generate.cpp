@@ -73,8 +73,10 @@ text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<
 // The text so far and what the next token is chosen from.
 class Writing {
   public:
-    Writing(Session& session, const GenerateOptions& options, std::vector<text::TokenId> history)
-        : session_(session), options_(options), sampler_(options.sampler), history_(std::move(history)), logits_(&session.prefill(history_)) {
+    /// `evaluated`: tokens of the history that stand in the session, fewer than all.
+    Writing(Session& session, const GenerateOptions& options, std::vector<text::TokenId> history, std::int64_t evaluated)
+        : session_(session), options_(options), sampler_(options.sampler), history_(std::move(history)),
+          logits_(&session.prefill(std::span(history_).subspan(static_cast<std::size_t>(evaluated)))) {
         if (options.drafter) speculation_.emplace(session, *options.drafter, *logits_);
     }
     /// Tokens of the text that stand in the session.
@@ -112,7 +114,7 @@ class Writing {
 }  // namespace
 
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
-                   const std::function<void(std::string_view)>& stream) {
+                   const std::function<void(std::string_view)>& stream, std::int64_t evaluated) {
     if (prompt.empty()) core::fail(core::ErrorKind::usage, "the prompt has no tokens");
     if (session.model().family().encodes) core::fail(core::ErrorKind::usage, "{}: the {} family writes no text; ask for its vectors with 'tailor embed'", session.model().file().path(), session.model().family().name);
     const text::Tokenizer* const tokenizer = session.model().has_tokenizer() ? &session.model().tokenizer() : nullptr;
@@ -122,7 +124,7 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
     const bool reads_first = session.model().family().build_encoder != nullptr;
     if (reads_first) session.encode(prompt);
-    Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt);
+    Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt, reads_first ? 0 : evaluated);
     result.prompt_seconds = seconds_since(start);
     start = std::chrono::steady_clock::now();
     result.stop_reason = "length";

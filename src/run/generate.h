@@ -33,8 +33,9 @@ struct Generated {
 };
 
 /// Continues `prompt` in slot 0 of the session. `stream` receives text as soon as it cannot be part of a stop string and
-/// ends on a whole character. Ctrl-C throws Error(interrupted) after what was streamed.
+/// ends on a whole character. Ctrl-C throws Error(interrupted) after what was streamed. The first `evaluated` tokens of the prompt, fewer
+/// than all, stand in the session already.
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
-                   const std::function<void(std::string_view)>& stream = {});
+                   const std::function<void(std::string_view)>& stream = {}, std::int64_t evaluated = 0);
 
 }  // namespace tailor::run
