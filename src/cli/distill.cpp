@@ -56,8 +56,9 @@ static void declare(Options& options, Settings& s) {
     options.add("--rate", t.rate, "learning rate at its highest; otherwise a fifth of what the optimizer is usually given");
     options.add("--weight-decay", t.weight_decay, "share of a weight that is taken away per unit of rate; otherwise none");
     options.flag("--from-scratch", t.from_scratch, "begin with random weights in the student's shape");
-    options.add("--eval-file", t.eval_file, "text that is not learned: perplexity and divergence from the teacher before and after");
-    train_command::add_settings(options, t, {"--eval-windows", "--every", "--checkpoint", "--checkpoint-every", "--resume", "--page", "--threads"});
+    train_command::add_settings(options, t, {"--precision", "--keep", "--memory", "--spill-folder", "--optimizer-on-disk"});
+    options.add("--eval-file", t.eval_file, "text that is not learned: perplexity and divergence from the teacher before and after, and every --eval-every steps");
+    train_command::add_settings(options, t, {"--eval-every", "--eval-windows", "--every", "--checkpoint", "--checkpoint-every", "--resume", "--page", "--name", "--threads"});
 }
 
 static void check(Settings& s) {
@@ -65,6 +66,7 @@ static void check(Settings& s) {
     if (s.teacher.empty() || t.model.empty()) fail(ErrorKind::usage, "say who teaches and who learns: tailor distill teacher.gguf student.gguf");
     if (t.minutes == 0 && t.steps == 0) t.steps = 100;
     train_command::check_course(t);
+    if (t.eval_every > 0 && t.eval_file.empty()) fail(ErrorKind::usage, "--eval-every needs a text to judge by: --eval-file");
     if (s.top_k < 1 || s.refresh < 1) fail(ErrorKind::usage, "--top-k and --refresh must be at least 1");
     if (!t.output.empty() && (t.output == t.model || t.output == s.teacher)) fail(ErrorKind::usage, "{} is a model that is being read; write the student to another file", t.output);
     if (!t.output.empty()) files::kind_for(t.output);
@@ -228,18 +230,19 @@ static void run(Options& options) {
     train::TrainerOptions trained = train_command::trainer_options(quiet);
     trained.objective = distillation;
     const std::unique_ptr<train::Trainer> trainer = train_command::trainer_of(quiet, student->file(), pool, trained);
-    train_command::Training training(quiet, train_command::lesson_of(quiet, *student, *trainer), pool.threads(), options.json());
+    train_command::Lesson lesson = train_command::lesson_of(quiet, *student, *trainer);
     std::optional<HeldOut> held_out;
-    const auto tell = [&](std::string_view when) {
-        if (s.train.eval_file.empty()) return;
-        if (!held_out) held_out.emplace(s.train, *distillation, *student, pool);
-        const Verdict verdict = held_out->judge();
-        if (options.json()) print(verdict.json(when).text(-1) + "\n");
-        else print(core::format("{}: held-out {}\n", when, verdict.text()));
-    };
-    tell("before");
-    training.learn();
-    tell("after");
+    if (!s.train.eval_file.empty()) {
+        held_out.emplace(s.train, *distillation, *student, pool);
+        lesson.evaluates_first = true;
+        lesson.judge = [&](std::string_view when) {
+            const Verdict verdict = held_out->judge();
+            if (options.json()) print(verdict.json(when).text(-1) + "\n");
+            else print(core::format("{}: held-out {}\n", when, verdict.text()));
+            return verdict.loss;
+        };
+    }
+    train_command::Training(quiet, std::move(lesson), pool.threads(), options.json()).learn();
     if (!s.train.output.empty())
         note(core::format("{}: {}", s.train.output, core::human_bytes(static_cast<double>(write_student(s.train.output, teacher->file(), student->file(), *trainer, how.rounding.get())))));
 }

@@ -157,10 +157,9 @@ void Training::show_live(const Stretch& done, double loss) {
 }
 
 // Always the same windows: the first of the first order. The last batch is filled up with a window that does not count.
-void Training::evaluate() {
-    const auto start = std::chrono::steady_clock::now();
+double Training::held_out_loss() {
     train::TokenWindows& held_out = *lesson_.texts.held_out;
-    const std::int64_t windows = std::min(s_.eval_windows, held_out.count());
+    const std::int64_t windows = std::min(s_.eval_windows, held_out.count()), step = lesson_.learner.steps();
     held_out.seek(0);
     double total = 0;
     for (std::int64_t at = 0; at < windows; at += s_.batch) {
@@ -171,14 +170,19 @@ void Training::evaluate() {
         total += lesson_.learner.loss(ids, targets) * static_cast<double>(here);
     }
     const double loss = total / static_cast<double>(windows);
+    if (json_) print(core::Json().set("step", step).set("held_out_loss", loss).set("perplexity", std::exp(loss)).set("windows", windows).text(-1) + "\n");
+    else print(core::format("step {:>6}  held-out loss {:.4f}  perplexity {:.3f}  {} windows\n", step, loss, std::exp(loss), windows));
+    return loss;
+}
+
+void Training::evaluate(std::string_view when) {
+    const auto start = std::chrono::steady_clock::now();
+    live_.clear();
+    const double loss = lesson_.judge ? lesson_.judge(when) : held_out_loss();
     const std::int64_t step = lesson_.learner.steps();
+    if (!run_.held_out.empty() && run_.held_out.back().step == step) run_.held_out.pop_back();  // a run that goes on where one ended
     run_.held_out.push_back({step, static_cast<double>(step * s_.tokens_per_step()), seconds(), loss});
     evaluation_seconds_ = seconds_since(start);
-    live_.clear();
-    if (!json_) return print(core::format("step {:>6}  held-out loss {:.4f}  perplexity {:.3f}  {} windows\n", step, loss, std::exp(loss), windows));
-    core::Json line;
-    line.set("step", step).set("held_out_loss", loss).set("perplexity", std::exp(loss)).set("windows", windows);
-    print(line.text(-1) + "\n");
 }
 
 // A run of the same name that is on the page is this one, up to where it goes on.
@@ -204,7 +208,8 @@ void Training::write_page(bool at_once) {
 
 void Training::learn() {
     Stretch done;
-    if (lesson_.evaluates_first && lesson_.texts.held_out && lesson_.learner.steps() == 0) evaluate();
+    const bool evaluates = lesson_.texts.held_out || lesson_.judge;
+    if (evaluates && lesson_.evaluates_first && (lesson_.judge || lesson_.learner.steps() == 0)) evaluate("before");
     start_ = std::chrono::steady_clock::now();
     for (bool last = workers_->of_first(budget_.over(lesson_.learner.steps(), seconds(), 0) ? 1 : 0) != 0; !last;) {
         stop_if_interrupted();
@@ -225,7 +230,8 @@ void Training::learn() {
             if (error.kind() != ErrorKind::numeric || saved_ < 0) throw;
             fail(ErrorKind::numeric, "{}; {} holds the weights after step {}", error.what(), checkpoint_, saved_);
         }
-        if (lesson_.texts.held_out && ((s_.eval_every > 0 && lesson_.learner.steps() % s_.eval_every == 0) || last)) evaluate();
+        if (evaluates && (last || (s_.eval_every > 0 && lesson_.learner.steps() % s_.eval_every == 0)))
+            evaluate(last ? std::string("after") : core::format("step {}", lesson_.learner.steps()));
         write_page(last);
     }
 }

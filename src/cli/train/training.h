@@ -4,6 +4,7 @@
 // and writes checkpoints, from which it goes on.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,6 +27,8 @@ struct Lesson {
     double passes = 3;         ///< multiplications with each of them per token and step: Kaplan et al., 2020, section 2.1
     bool has_gradient = true;  ///< without one, what is told is the slope along a direction
     bool evaluates_first = false;
+    /// In place of the loss on what the texts hold out: tells how good the learner is ("before", "step 20", "after") and returns the loss.
+    std::function<double(std::string_view when)> judge = {};
 };
 
 /// What the settings say of a trainer of all weights.
@@ -55,7 +58,8 @@ class Training {
     train::Step step();
     void report(const Stretch& done, double rate);
     void show_live(const Stretch& done, double loss);
-    void evaluate();
+    void evaluate(std::string_view when);
+    double held_out_loss();
     void open_page();
     void write_page(bool at_once);
 
