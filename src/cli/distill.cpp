@@ -237,7 +237,7 @@ static void run(Options& options) {
         lesson.evaluates_first = true;
         lesson.judge = [&](std::string_view when) {
             const Verdict verdict = held_out->judge();
-            if (options.json()) print(verdict.json(when).text(-1) + "\n");
+            if (options.json()) print(verdict.json(when).set("step", trainer->steps()).text(-1) + "\n");
             else print(core::format("{}: held-out {}\n", when, verdict.text()));
             return verdict.loss;
         };
