@@ -3,7 +3,7 @@
 #   becomes the test executable NAME_test. HEADERS, of this folder or below it, are those most of its files include: with the
 #   standard library's they are parsed once, for this folder and those that name it as HEADERS_OF; the many short files are little
 #   else. Tests share one such set. Every file includes what it uses all the same; -DTAILOR_PRECOMPILED=OFF, as in the preset `clang`,
-#   shows whether it does. Where time is spent (HOT) a release is compiled with -O3, tests with -O1: half of a build is tests.
+#   shows whether it does. Where time is spent (HOT) a release is compiled with -O3, tests with -O0: a third of a build is tests.
 # tailor_registry(PATH Type)
 #   Writes the table of a registry folder. An entry is a file PATH/x.cpp, or a folder PATH/x/ holding x.cpp; it defines
 #   `extern const Type x` in namespace tailor::<path>::entries. Support code lives in PATH/registry/, headers beside the entries.
@@ -103,7 +103,7 @@ function(tailor_folder name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tailor_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE TAILOR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    tailor_optimize(${name}_test -O1)
+    tailor_optimize(${name}_test -O0)
     tailor_precompile(${name}_test core_test ${TAILOR_TEST_HEADERS})
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)
