@@ -164,19 +164,14 @@ class HeldOut {
         windows_ = std::move(train_command::texts_of(alone, student).learned);
     }
 
-    // Always the same windows; the last batch is filled up with one that does not count.
     Verdict judge() {
         const std::int64_t count = std::min(s_.eval_windows, windows_->count());
-        windows_->seek(0);
         Verdict verdict{0, has_teacher_ ? 0.0 : -1.0};
-        for (std::int64_t at = 0; at < count; at += s_.batch) {
-            std::vector<std::int32_t> ids, targets;
-            for (std::int64_t b = 0; b < std::min(s_.batch, count - at); ++b) windows_->next(ids, targets, first_);
-            ids.resize(static_cast<std::size_t>(s_.batch * s_.context), 0), targets.resize(ids.size(), -1);
+        windows_->each_batch(count, s_.batch, first_, [&](const auto& ids, const auto& targets, std::int64_t) {
             plan_.run(ids, targets);
             verdict.loss += sum(0);
             if (has_teacher_) verdict.divergence += sum(1);
-        }
+        });
         const auto tokens = static_cast<double>(count * s_.context);
         verdict.loss /= tokens;
         if (has_teacher_) verdict.divergence /= tokens;

@@ -124,7 +124,7 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
     const bool reads_first = session.model().family().build_encoder != nullptr;
     if (reads_first) session.encode(prompt);
-    Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt, reads_first ? 0 : evaluated);
+    Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt, evaluated);
     result.prompt_seconds = seconds_since(start);
     start = std::chrono::steady_clock::now();
     result.stop_reason = "length";

@@ -34,7 +34,7 @@ struct Generated {
 
 /// Continues `prompt` in slot 0 of the session. `stream` receives text as soon as it cannot be part of a stop string and
 /// ends on a whole character. Ctrl-C throws Error(interrupted) after what was streamed. The first `evaluated` tokens of the prompt, fewer
-/// than all, stand in the session already.
+/// than all, stand in the session already; none, if an encoder reads the prompt.
 Generated generate(Session& session, const std::vector<text::TokenId>& prompt, const GenerateOptions& options,
                    const std::function<void(std::string_view)>& stream = {}, std::int64_t evaluated = 0);
 

@@ -68,6 +68,17 @@ void TokenWindows::seek(std::int64_t windows) {
     at_ = windows % count();
 }
 
+void TokenWindows::each_batch(std::int64_t most, std::int64_t batch, text::TokenId first, const Run& run) {
+    seek(0);
+    for (std::int64_t at = 0; at < most; at += batch) {
+        std::vector<std::int32_t> ids, targets;
+        const std::int64_t here = std::min(batch, most - at);
+        for (std::int64_t b = 0; b < here; ++b) next(ids, targets, first);
+        ids.resize(static_cast<std::size_t>(batch * length_), 0), targets.resize(ids.size(), -1);
+        run(ids, targets, here);
+    }
+}
+
 std::uint64_t TokenWindows::identity() const {
     const std::uint64_t shape[] = {static_cast<std::uint64_t>(length_), seed_, static_cast<std::uint64_t>(count()), tokens_->identity()};
     return core::hash64(std::as_bytes(std::span(shape)));

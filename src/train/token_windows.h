@@ -6,6 +6,7 @@
 // of many parts is held out in all of them and few of its windows border on learned ones.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -31,6 +32,10 @@ class TokenWindows {
 
     /// Goes on where `windows` calls of next() after the beginning lead, in this or any pass.
     void seek(std::int64_t windows);
+    /// What an evaluation reads: calls run(ids, targets, windows) for the first `most` windows of the first pass, `batch` of them at a time. The last
+    /// batch is filled up with tokens that do not count, whose targets are -1.
+    using Run = std::function<void(const std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& targets, std::int64_t windows)>;
+    void each_batch(std::int64_t most, std::int64_t batch, text::TokenId first, const Run& run);
     /// A hash of the tokens, their windows and their order: the same for texts that are read alike.
     std::uint64_t identity() const;
 

@@ -156,19 +156,11 @@ void Training::show_live(const Stretch& done, double loss) {
                             core::human_bytes(static_cast<double>(resident_bytes())), clock_text(seconds_left(budget_, lesson_.learner.steps(), seconds(), step_seconds_))));
 }
 
-// Always the same windows: the first of the first order. The last batch is filled up with a window that does not count.
 double Training::held_out_loss() {
     train::TokenWindows& held_out = *lesson_.texts.held_out;
     const std::int64_t windows = std::min(s_.eval_windows, held_out.count()), step = lesson_.learner.steps();
-    held_out.seek(0);
     double total = 0;
-    for (std::int64_t at = 0; at < windows; at += s_.batch) {
-        std::vector<std::int32_t> ids, targets;
-        const std::int64_t here = std::min(s_.batch, windows - at);
-        for (std::int64_t b = 0; b < here; ++b) held_out.next(ids, targets, lesson_.first);
-        ids.resize(static_cast<std::size_t>(s_.batch * s_.context), 0), targets.resize(ids.size(), -1);
-        total += lesson_.learner.loss(ids, targets) * static_cast<double>(here);
-    }
+    held_out.each_batch(windows, s_.batch, lesson_.first, [&](const auto& ids, const auto& targets, std::int64_t here) { total += lesson_.learner.loss(ids, targets) * static_cast<double>(here); });
     const double loss = total / static_cast<double>(windows);
     if (json_) print(core::Json().set("step", step).set("held_out_loss", loss).set("perplexity", std::exp(loss)).set("windows", windows).text(-1) + "\n");
     else print(core::format("step {:>6}  held-out loss {:.4f}  perplexity {:.3f}  {} windows\n", step, loss, std::exp(loss), windows));
