@@ -49,8 +49,9 @@ inline constexpr double short_tile_error = 5e-3;
 /// At avx512 up to three rows wait for memory, and two digits come for nothing.
 inline constexpr std::int64_t short_rows = 4;
 /// Codes times scales go through the first-level cache, those of panel_words too, those of panel_bytes stay in registers. Measured on Zen 4:
-/// with 8 rows scaled words are 4 % (q4_k) and 19 % (q6_k) ahead at avx2, with 32 rows even with bytes at avx512, with 64 ahead.
-inline constexpr std::int64_t least_scaled_rows = 8, least_wide_scaled_rows = 64;
+/// with 8 rows scaled words are 4 % (q4_k) and 19 % (q6_k) ahead at avx2. At avx512, Zen 5: two tiles of twelve rows are 10 % (q4_k) to 16 % (q6_k) ahead of
+/// bytes, 16 rows in smaller tiles 0 to 10 % behind.
+inline constexpr std::int64_t least_scaled_rows = 8, least_wide_scaled_rows = 24;
 /// Decoding a tile of weights takes about as long as the vector units' 16-bit products with that many rows; by counting cycles, not
 /// measured.
 inline constexpr std::int64_t least_tile_rows = 32, least_short_tile_rows = 16;

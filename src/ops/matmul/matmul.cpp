@@ -80,7 +80,7 @@ static std::vector<Case> cases() {
         for (const core::Layout layout : {core::Layout::rows, core::Layout::panels}) {
             if (layout == core::Layout::panels && !formats::has_panels(*format)) continue;
             for (const std::int64_t rows : {1, 3, 4, 5, 13, 37})
-                for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{33, block}, {70, 5 * block + (block == 1 ? 291 : 0)}})
+                for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{33, block}, {58, 5 * block + (block == 1 ? 291 : 0)}})
                     list.push_back({.inputs = {f32({rows, k}), {format, {n, k}, layout}, rows % 2 ? f32({n}) : TensorType{}}});
             list.push_back({.inputs = {f32({150, 9 * 256}), {format, {40, 9 * 256}, layout}}});
         }
