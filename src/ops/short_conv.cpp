@@ -3,8 +3,11 @@
 //     y[t][c] = bias[c] + sum over j < taps of weight[c][j] x[t - taps + 1 + j][c]
 // with zeros before the sequence begins. A causal depthwise convolution as in Mamba (Gu and Dao, 2023, section 3.4), the delta
 // networks and LFM2's gated layers. The state is a window of the last taps - 1 rows. Rows are independent of each other once
-// the window is known, so a prompt is cut by rows and by columns; within a piece one vector of columns goes down the rows with
-// its weights and its history in registers.
+// the window is known, so a prompt is cut by rows and by columns. Within a piece four rows pass at a time, vector after vector, as they lie in
+// memory, and the weights wait in the first-level cache. Few rows, as in decoding, go down one vector of columns after the other
+// with its weights and its history in registers.
+#include <algorithm>
+
 #include "cpu/simd.h"
 #include "ops/gradients.h"
 #include "ops/windows.h"
@@ -16,9 +19,11 @@ namespace tailor::ops::short_conv_kernels::TAILOR_ISA {
 using namespace cpu::TAILOR_ISA;
 
 constexpr std::int64_t most_taps = 32;
-// A piece of 64 rows touches as many pages as the first-level table of a processor holds; 1024 columns of one row take about
-// half a microsecond, below which a second thread does not pay.
+// 1024 columns of one row take about half a microsecond, below which a second thread does not pay. Weights of four taps are then 16 KB.
 constexpr std::int64_t piece_rows = 64, piece_columns = 1024;
+// Rows that pass together: four share seven loads of rows and four of weights. From so many on laying out the weights pays.
+constexpr int rows_together = 4;
+constexpr std::int64_t least_passing_rows = 8;
 
 /// Lane i of tap j: weight[i][j] of the `count` columns from `weight` on.
 static void load_taps(const float* weight, std::int64_t taps, std::int64_t count, float* to) noexcept {
@@ -40,17 +45,24 @@ template <int... L>
     taps[1] = even_lanes(third, fourth, each), taps[3] = odd_lanes(third, fourth, each);
 }
 
+/// The weights of the columns from `column` on, one vector per tap.
+template <int Taps>
+[[gnu::always_inline]] inline void load_weights(const Call& call, std::int64_t column, Vector (&weight)[Taps]) {
+    const float* const from = call.inputs[1].row_f32(0) + column * Taps;
+    if constexpr (Taps == 4) {
+        load_four_taps(from, weight);
+    } else {
+        float taps[Taps * lanes];
+        load_taps(from, Taps, lanes, taps);
+        for (int j = 0; j < Taps; ++j) weight[j] = load(taps + j * lanes);
+    }
+}
+
 /// One vector of columns down a run of rows; before[j]: the rows before the first, oldest first.
 template <int Taps>
 static void convolve(const Call& call, std::int64_t first, std::int64_t end, std::int64_t column, const float* const* before, Vector bias) noexcept {
     Vector weight[Taps], past[Taps];
-    if constexpr (Taps == 4) {
-        load_four_taps(call.inputs[1].row_f32(0) + column * Taps, weight);
-    } else {
-        float taps[Taps * lanes];
-        load_taps(call.inputs[1].row_f32(0) + column * Taps, Taps, lanes, taps);
-        for (int j = 0; j < Taps; ++j) weight[j] = load(taps + j * lanes);
-    }
+    load_weights(call, column, weight);
     for (int j = 0; j < Taps - 1; ++j) past[j] = load(before[j] + column);
     for (std::int64_t r = first; r < end; ++r) {
         past[Taps - 1] = load(call.inputs[0].row_f32(r) + column);
@@ -59,6 +71,52 @@ static void convolve(const Call& call, std::int64_t first, std::int64_t end, std
         store(call.output.row_f32(r) + column, total);
         for (int j = 0; j < Taps - 1; ++j) past[j] = past[j + 1];
     }
+}
+
+/// Rows that are `rows[Taps - 1]` and the Rows - 1 behind it, `vectors` vectors of columns from `column` on; taps[j]: the weights, bias behind them.
+template <int Taps, int Rows>
+static void pass_rows(const float* const* rows, float* const* outputs, const float* taps, std::int64_t column, std::int64_t vectors) noexcept {
+    for (std::int64_t i = 0; i < vectors; ++i, column += lanes, taps += lanes) {
+        Vector weight[Taps], x[Taps + Rows - 1];
+        for (int j = 0; j < Taps; ++j) weight[j] = load(taps + j * piece_columns);
+        const Vector bias = load(taps + Taps * piece_columns);
+        for (int r = 0; r < Taps + Rows - 1; ++r) x[r] = load(rows[r] + column);
+        for (int r = 0; r < Rows; ++r) {
+            Vector total = bias;
+            for (int j = 0; j < Taps; ++j) total = fused(x[r + j], weight[j], total);
+            store(outputs[r] + column, total);
+        }
+    }
+}
+
+/// A run of at most piece_rows rows and piece_columns columns, whole vectors.
+template <int Taps>
+static void convolve_rows(const Call& call, std::int64_t first, std::int64_t end, std::int64_t column, std::int64_t vectors, const float* const* before) noexcept {
+    alignas(64) float taps[(Taps + 1) * piece_columns];
+    for (std::int64_t i = 0; i < vectors; ++i) {
+        Vector weight[Taps];
+        load_weights(call, column + i * lanes, weight);
+        for (int j = 0; j < Taps; ++j) store(taps + j * piece_columns + i * lanes, weight[j]);
+        store(taps + Taps * piece_columns + i * lanes, call.input(2) ? load(call.input(2)->row_f32(0) + column + i * lanes) : Vector{});
+    }
+    const float* rows[piece_rows + Taps - 1];
+    float* outputs[piece_rows];
+    std::copy_n(before, Taps - 1, rows);
+    for (std::int64_t r = first; r < end; ++r) rows[r - first + Taps - 1] = call.inputs[0].row_f32(r), outputs[r - first] = call.output.row_f32(r);
+    std::int64_t r = 0;
+    for (; r + rows_together <= end - first; r += rows_together) pass_rows<Taps, rows_together>(rows + r, outputs + r, taps, column, vectors);
+    for (; r < end - first; ++r) pass_rows<Taps, 1>(rows + r, outputs + r, taps, column, vectors);
+}
+
+/// A run of rows, `count` columns: as many as are whole vectors. Returns how many.
+template <int Taps>
+static std::int64_t convolve_vectors(const Call& call, std::int64_t first, std::int64_t end, std::int64_t column, std::int64_t count, const float* const* before) noexcept {
+    const std::int64_t vectors = count / lanes;
+    if (end - first >= least_passing_rows) convolve_rows<Taps>(call, first, end, column, vectors, before);
+    else
+        for (std::int64_t c = column; c < column + vectors * lanes; c += lanes)
+            convolve<Taps>(call, first, end, c, before, call.input(2) ? load(call.input(2)->row_f32(0) + c) : Vector{});
+    return vectors * lanes;
 }
 
 /// Any number of taps and up to `lanes` columns.
@@ -82,12 +140,9 @@ static void convolve_run(const Call& call, std::int64_t first, std::int64_t end,
     const float* before[most_taps];
     for (std::int64_t j = 0; j < taps - 1; ++j) before[j] = row_before(call, first, taps - 1 - j);
     std::int64_t c = begin;
-    for (; taps >= 2 && taps <= 4 && c + lanes <= stop; c += lanes) {
-        const Vector bias = call.input(2) ? load(call.input(2)->row_f32(0) + c) : Vector{};
-        if (taps == 4) convolve<4>(call, first, end, c, before, bias);
-        else if (taps == 3) convolve<3>(call, first, end, c, before, bias);
-        else convolve<2>(call, first, end, c, before, bias);
-    }
+    if (taps == 4) c += convolve_vectors<4>(call, first, end, c, stop - c, before);
+    else if (taps == 3) c += convolve_vectors<3>(call, first, end, c, stop - c, before);
+    else if (taps == 2) c += convolve_vectors<2>(call, first, end, c, stop - c, before);
     for (; c < stop; c += lanes) convolve_any(call, first, end, c, std::min<std::int64_t>(lanes, stop - c), before);
 }
 
