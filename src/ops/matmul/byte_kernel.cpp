@@ -26,10 +26,6 @@ using namespace cpu::TAILOR_ISA;
 #include "ops/matmul/unpack_panel.h"
 
 constexpr std::int64_t unit_values = formats::panel_unit, unit_groups = unit_values / 16;
-// How far ahead of their use weights are asked for, scales included. One row passes in no time: 2 KB ahead costs 15 % of 4-bit codes, and
-// codes of 8 bits come best unasked, a line for every word. With more rows the processor, which looks some 300 instructions ahead, would meet each page unprepared: 8 rows of q4_k take
-// a fifth less time than without.
-constexpr std::int64_t row_prefetch_bytes = 256, prefetch_bytes = 2048;
 // Lines to ask for per 32 columns: those of the codes, and one for the scales, which take less.
 template <class Kind>
 constexpr int prefetch_lines = Kind::bits + 1;
@@ -41,6 +37,7 @@ struct Piece {
     const std::byte *unit, *codes;
     const float* scales;  ///< as expand_scales() writes them
     Bytes table;
+    std::int64_t ahead_bytes;  ///< of their use, weights are asked for, scales included
     std::int64_t first_block, blocks;
     std::int64_t first_row, rows;
     float* sums;  ///< [rows][16], added to
@@ -74,7 +71,7 @@ static void multiply_piece(const Piece& p, const Activations& x) noexcept {
     const std::int32_t* const corrections = minima ? nullptr : x.corrections + first_place;
     float* const sums = p.sums;
     const Bytes numbers = p.table;
-    const std::byte* ahead = p.unit + prefetch_bytes;
+    const std::byte* ahead = p.unit + p.ahead_bytes;
     for (std::int64_t b = 0; b < blocks; ++b, codes += bits * 64, ahead += prefetch_lines<Kind> * 64) {
         for (int line = 0; line < prefetch_lines<Kind>; ++line) __builtin_prefetch(ahead + 64 * line);
         Bytes w[8];
@@ -112,9 +109,11 @@ enum class Scales {
 // One row of x against a whole panel. Group scales are used as the integers they are and the f16 scale of 256 values once, so
 // nothing is expanded into memory.
 template <class Kind, Scales kind>
-static void multiply_row(const std::byte* panel, Bytes numbers, const Activations& x, float* sums) noexcept {
+static void multiply_row(const std::byte* panel, Bytes numbers, const Ahead& asked, const Activations& x, float* sums) noexcept {
     constexpr bool minima = Kind::minima;
     constexpr int bits = Kind::bits, groups = Kind::groups, words = 8 / groups, unit_blocks = unit_values / 32, fields = minima ? 2 : 1;
+    const bool asks = bits < 8 || asked.bytes_of_one_row;
+    const std::int64_t ahead_bytes = asked.one_row;
     constexpr bool super = kind == Scales::super || kind == Scales::super_nibble, whole = super || kind == Scales::unit;
     const std::byte* values = x.values;
     const float *scales = x.scales, *value_sums = x.sums;
@@ -124,7 +123,7 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
         const std::int64_t blocks = std::min<std::int64_t>(unit_blocks, left);
         const std::byte* const halves = panel;
         const std::byte* fine = panel + 32 * fields;  // group scales of a super-block
-        const std::byte* ahead = panel + row_prefetch_bytes;
+        const std::byte* ahead = panel + ahead_bytes;
         panel += kind == Scales::block          ? blocks * 32 * fields
                  : kind == Scales::exponent     ? blocks * 16
                  : kind == Scales::unit         ? 32 * fields
@@ -132,7 +131,7 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
                                                 : (32 + unit_blocks * groups * 16) * fields;
         Vector unit_sum = {}, unit_minimum = {};
         for (std::int64_t b = 0; b < blocks; ++b, panel += bits * 64, values += 64, ahead += prefetch_lines<Kind> * 64) {
-            for (int line = 0; bits < 8 && line < prefetch_lines<Kind>; ++line) __builtin_prefetch(ahead + 64 * line);
+            for (int line = 0; asks && line < prefetch_lines<Kind>; ++line) __builtin_prefetch(ahead + 64 * line);
             Bytes w[8];
             for (int i = 0; i < 8; ++i) w[i] = unpack_bytes<Kind>(panel, numbers, i);
             Vector block = {};
@@ -169,7 +168,7 @@ static void multiply_row(const std::byte* panel, Bytes numbers, const Activation
 /// The functions for one form.
 struct Chosen {
     void (*piece)(const Piece&, const Activations&) noexcept;
-    void (*row)(const std::byte*, Bytes, const Activations&, float*) noexcept;  ///< null where multiply_piece() serves one row too
+    void (*row)(const std::byte*, Bytes, const Ahead&, const Activations&, float*) noexcept;  ///< null where multiply_piece() serves one row too
 };
 
 static Scales scales_of(const formats::Format& format) noexcept {
@@ -200,6 +199,7 @@ struct Product {
     Activations x;
     Chosen multiply;
     Bytes table;
+    Ahead ahead;
     std::int64_t panel_bytes;
 };
 
@@ -208,7 +208,7 @@ static void multiply_panel(const Product& product, std::int64_t panel, std::int6
     const core::Tensor& w = product.call.inputs[1];
     const std::byte* at = w.data + panel * product.panel_bytes;
     if (product.x.rows == 1 && product.x.kind == ActivationKind::two_digits && product.multiply.row) {
-        product.multiply.row(at, product.table, product.x, sums);
+        product.multiply.row(at, product.table, product.ahead, product.x, sums);
         return write_panel_sums(product.call, panel, 0, 1, sums);
     }
     std::memset(sums, 0, static_cast<std::size_t>(rows) * 64);
@@ -216,7 +216,7 @@ static void multiply_panel(const Product& product, std::int64_t panel, std::int6
     for (std::int64_t i = 0; i < k; i += unit_values) {
         const std::int64_t count = std::min(unit_values, k - i);
         expand_scales(*w.format, at, count, scales);
-        product.multiply.piece({at, at + formats::unit_scale_bytes(*w.format, count), scales, product.table, i / 32, count / 32, first_row, rows, sums}, product.x);
+        product.multiply.piece({at, at + formats::unit_scale_bytes(*w.format, count), scales, product.table, product.ahead.rows, i / 32, count / 32, first_row, rows, sums}, product.x);
         at += formats::unit_bytes(*w.format, count);
     }
     write_panel_sums(product.call, panel, first_row, rows, sums);
@@ -231,6 +231,7 @@ static void run(const Call& call, ActivationKind kind) noexcept {
                           quantize.at(call.isa)(call, form, kind, form.minima ? Totals::sums : Totals::corrections),
                           visit_kind(form, [&](auto k) { return choose<decltype(k)>(scales, kind == ActivationKind::one_digit); }),
                           form.table ? unsigned_table(form.table, unpacked_bytes(form).zero) : Bytes{},
+                          ahead_of_use(),
                           formats::panel_bytes(*w.format, k)};
     const PanelSchedule schedule = schedule_panels(rows, panels, k, product.panel_bytes, product.x.block_bytes(), most_rows);
     for_each_panel(*call.pool, schedule, panels, rows,

@@ -20,8 +20,6 @@ using namespace cpu::TAILOR_ISA;
 
 constexpr std::int64_t panel_rows = formats::panel_rows, parts = panel_rows / lanes;
 constexpr std::int64_t piece_values = 256;
-// How far ahead of their use weights are asked for.
-constexpr std::int64_t prefetch_bytes = 2048;
 constexpr std::int64_t most_rows = 128;
 // Rows of a register tile: their sums, a register of weights per part and a broadcast fit the 16 (or 32) registers.
 // GCC 12 unrolls loops of up to sixteen rounds: with 24 rows at avx512 the sums stayed in memory, and a third of the speed was gone.
@@ -56,14 +54,14 @@ struct UpperHalves {  // bf16: the upper 16 bits of a float
     }
 };
 
-// x is [count][rows], w [count][16], sums [rows][16].
+// x is [count][rows], w [count][16], sums [rows][16]; weights are asked for `ahead_bytes` ahead of their use.
 template <class Stored, int rows>
-static void multiply_tile(const float* x, const std::byte* w, std::int64_t count, float* sums) noexcept {
+static void multiply_tile(const float* x, const std::byte* w, std::int64_t ahead_bytes, std::int64_t count, float* sums) noexcept {
     Vector total[rows][parts];
     for (int r = 0; r < rows; ++r)
         for (int part = 0; part < parts; ++part) total[r][part] = load(sums + r * panel_rows + part * lanes);
     for (std::int64_t i = 0; i < count; ++i, x += rows, w += panel_rows * Stored::bytes) {
-        __builtin_prefetch(w + prefetch_bytes);
+        __builtin_prefetch(w + ahead_bytes);
         Vector weights[parts];
         for (int part = 0; part < parts; ++part) weights[part] = Stored::values(w + part * lanes * Stored::bytes);
         for (int r = 0; r < rows; ++r) {
@@ -77,12 +75,12 @@ static void multiply_tile(const float* x, const std::byte* w, std::int64_t count
 
 // The same for one row: four sums per part, since one would wait for each addition before the next.
 template <class Stored>
-static void multiply_row(const float* x, const std::byte* w, std::int64_t count, float* sums) noexcept {
+static void multiply_row(const float* x, const std::byte* w, std::int64_t ahead_bytes, std::int64_t count, float* sums) noexcept {
     constexpr std::int64_t column_bytes = panel_rows * Stored::bytes;
     Vector total[4][parts] = {};
     std::int64_t i = 0;
     for (; i + 4 <= count; i += 4, w += 4 * column_bytes) {
-        for (std::int64_t line = 0; line < 4 * column_bytes; line += 64) __builtin_prefetch(w + prefetch_bytes + line);
+        for (std::int64_t line = 0; line < 4 * column_bytes; line += 64) __builtin_prefetch(w + ahead_bytes + line);
         for (int step = 0; step < 4; ++step)
             for (int part = 0; part < parts; ++part)
                 total[step][part] = fused(broadcast(x[i + step]), Stored::values(w + step * column_bytes + part * lanes * Stored::bytes), total[step][part]);
@@ -95,7 +93,7 @@ static void multiply_row(const float* x, const std::byte* w, std::int64_t count,
     }
 }
 
-using Tile = void (*)(const float*, const std::byte*, std::int64_t, float*) noexcept;
+using Tile = void (*)(const float*, const std::byte*, std::int64_t, std::int64_t, float*) noexcept;
 template <class Stored, int... heights>
 static Tile tile_of(std::int64_t rows, std::integer_sequence<int, heights...>) noexcept {
     static constexpr Tile tiles[] = {&multiply_tile<Stored, heights + 1>...};
@@ -134,16 +132,17 @@ static void multiply_panel(const Call& call, const float* x, std::int64_t panel,
     const std::int64_t k = w.shape.width(), all_rows = call.inputs[0].shape.rows();
     const std::byte* at = w.data + panel * formats::panel_bytes(*w.format, k);
     if (const Tile tile = tile_in_place(*w.format, all_rows)) {
-        tile(x, at, k, sums);
+        tile(x, at, ahead_of_use().rows, k, sums);
         return write_panel_sums(call, panel, 0, rows, sums);
     }
     const bool floats = w.format->bytes_per_block == 4;
+    const std::int64_t ahead_bytes = ahead_of_use().rows;
     for (std::int64_t i = 0; i < k; i += piece_values) {
         const std::int64_t count = std::min(piece_values, k - i);
         if (!floats) w.format->decode.at(call.isa)(at, decoded, count * panel_rows);
         for (std::int64_t r = 0; r < rows; r += tile_rows) {
             const std::int64_t height = std::min<std::int64_t>(tile_rows, all_rows - first_row - r);
-            tile_for<Floats>(height)(x + (first_row + r) * k + i * height, floats ? at : reinterpret_cast<const std::byte*>(decoded), count, sums + r * panel_rows);
+            tile_for<Floats>(height)(x + (first_row + r) * k + i * height, floats ? at : reinterpret_cast<const std::byte*>(decoded), ahead_bytes, count, sums + r * panel_rows);
         }
         at += count * panel_rows * w.format->bytes_per_block;
     }

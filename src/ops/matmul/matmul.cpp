@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/caches.h"
 #include "formats/panels.h"
 #include "ops/matmul/activations.h"
 #include "ops/matmul/integer_kind.h"
@@ -45,6 +46,8 @@ static void reference(const Call& call) {
 static Cost cost(const NodeView& node) {
     return streaming_cost(node, 2.0 * static_cast<double>(node.output.shape.elements()) * static_cast<double>(node.inputs[1].shape[1]));
 }
+
+Ahead ahead_of_use() noexcept { return cpu::first_level_cache_bytes() >= 48 * 1024 ? Ahead{4096, 4096, true} : Ahead{256, 2048, false}; }
 
 PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t panel_bytes, std::int64_t block_bytes, std::int64_t most_rows) noexcept {
     // Activations of the rows at hand take three quarters of a 1 MB second-level cache: with half of it, rows of 5,632 values are cut

@@ -35,9 +35,6 @@ constexpr std::int64_t panels_at_once = lanes == 16 ? 2 : 1;
 constexpr std::int64_t panel_rows = formats::panel_rows, panel_parts = panel_rows / lanes, parts = panel_parts * panels_at_once;
 // One step of a tile: what a lane of 32 bits of all these rows holds.
 constexpr std::int64_t step_bytes = panel_rows * 4 * panels_at_once;
-// How far ahead of their use weights are asked for, scales included. For 4-bit codes at avx2, one row on one core: 9.4 GB/s without, 14.5
-// so; eight rows take an eighth less time.
-constexpr std::int64_t prefetch_bytes = 2048;
 // Lines to ask for per 32 columns: those of the codes, and one for the scales, which take less.
 template <class Kind>
 constexpr int prefetch_lines = Kind::bits + 1;
@@ -94,6 +91,7 @@ struct Weights {
     const formats::Format& format;
     Bytes numbers;  ///< the table, if there is one
     int zero;
+    std::int64_t ahead_bytes;  ///< of their use, weights are asked for, scales included
 };
 
 // A word of four codes as the weights of its steps; `scale` is that of its group in both halves of each lane, for ScaledSteps.
@@ -122,7 +120,7 @@ static void unpack_piece(const Weights& weights, const std::byte* unit, std::int
         for (std::int64_t part = 0; part < panel_parts; ++part) store(piece.unit_scale[panel] + part * lanes, load_halves(unit + part * lanes * 2));
     if constexpr (!Steps::scaled || Kind::minima) expand_scales(weights.format, unit, count, piece.scales[panel]);
     std::byte* out = piece.steps + panel * panel_rows * 4;
-    const std::byte* ahead = unit + prefetch_bytes;
+    const std::byte* ahead = unit + weights.ahead_bytes;
     for (std::int64_t b = 0; b < count / block_values; ++b, codes += Kind::bits * panel_rows * 4, out += 8 * Steps::per_word * step_bytes) {
         for (int line = 0; line < prefetch_lines<Kind>; ++line, ahead += 64) __builtin_prefetch(ahead);
         for (std::int64_t part = 0; part < panel_parts; ++part) {
@@ -219,7 +217,7 @@ static void multiply_row(const Weights& weights, const std::byte* panel, const A
             const std::int64_t count = std::min(piece_values, (x.blocks - b) * block_values);
             expand_scales(weights.format, unit, count, scales);
             codes = unit + formats::unit_scale_bytes(weights.format, count);
-            ahead = unit + prefetch_bytes;
+            ahead = unit + weights.ahead_bytes;
             unit += formats::unit_bytes(weights.format, count);
         }
         for (int line = 0; line < prefetch_lines<Kind>; ++line, ahead += 64) __builtin_prefetch(ahead);
@@ -321,7 +319,7 @@ static void run(const Call& call) noexcept {
     const Product product{call,
                           quantize.at(call.isa)(call, form, Steps::activations, form.minima ? Totals::sums : zeros),
                           visit_kind(form, [](auto kind) { return choose<Steps, decltype(kind)>(); }),
-                          {*w.format, form.table ? unsigned_table(form.table, zero) : Bytes{}, zero},
+                          {*w.format, form.table ? unsigned_table(form.table, zero) : Bytes{}, zero, ahead_of_use().rows},
                           formats::panel_bytes(*w.format, k)};
     const std::int64_t tuples = (panels + panels_at_once - 1) / panels_at_once;
     PanelSchedule schedule = schedule_panels(rows, tuples, k, panels_at_once * product.panel_bytes, product.x.block_bytes() * block_values / product.x.values_per_block(),
