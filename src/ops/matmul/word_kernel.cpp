@@ -29,7 +29,7 @@ using namespace cpu::TAILOR_ISA;
 
 constexpr std::int64_t piece_values = formats::panel_unit, piece_blocks = piece_values / block_values, piece_groups = piece_values / 16;
 // Panels that a tile takes side by side. One product needs a broadcast of its activations from cache, and a processor that loads as many registers in a
-// cycle as it multiplies has no load left for weights: two panels share a broadcast (12 rows from cache, Zen 5: 84 % of the peak with one panel, 98 with two).
+// cycle as it multiplies has no load left for weights: two panels share a broadcast (512 rows of q6_k on Zen 5: 70 % of the peak with one panel, 80 with two).
 constexpr std::int64_t panels_at_once = lanes == 16 ? 2 : 1;
 // Registers of a panel's sixteen rows, and of all panels at once.
 constexpr std::int64_t panel_rows = formats::panel_rows, panel_parts = panel_rows / lanes, parts = panel_parts * panels_at_once;
@@ -43,7 +43,7 @@ constexpr int prefetch_lines = Kind::bits + 1;
 constexpr int tile_rows = lanes == 4 ? 2 : lanes == 8 ? 6 : 12;
 // A tile for what is left of the rows: 4 rows of 4-bit codes in two tiles of 2 take 44 % longer.
 constexpr int half_rows = lanes == 4 ? 2 : 4;
-// Rows whose sums are kept in cache while a panel passes, whole tiles: up to 17 KB, of which a tile is at work.
+// Rows whose sums are kept in cache while a panel passes, whole tiles: up to 17 KB per panel, of which a tile is at work.
 constexpr std::int64_t most_rows = (256 + tile_rows - 1) / tile_rows * tile_rows;
 
 // Ways to multiply. A step is a register of weights times one broadcast of activations; a word of four codes gives one or two. `blocks` of
