@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/statistics.h"
+#include "cpu/caches.h"
 #include "formats/panels.h"
 #include "formats/registry.h"
 #include "graph/plan.h"
@@ -25,7 +26,7 @@ constexpr double least_pass_seconds = 2e-3;
 
 std::uint64_t last_level_cache_bytes() {
     for (const int level : {3, 2})
-        if (const std::int64_t bytes = cache_bytes(level); bytes > 0) return static_cast<std::uint64_t>(bytes);
+        if (const std::int64_t bytes = cpu::cache_bytes(level); bytes > 0) return static_cast<std::uint64_t>(bytes);
     return 32u << 20;
 }
 

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/statistics.h"
+#include "cpu/caches.h"
 #include "measure/energy.h"
 #include "measure/machine_kernels.h"
 
@@ -35,16 +36,11 @@ std::string processor_field(const std::string& wanted) {
     return {};
 }
 
-std::string first_line(const std::string& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
-    return line;
-}
-
 /// The word in brackets of "always [madvise] never".
 std::string huge_page_setting() {
-    const std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+    std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+    std::string line;
+    std::getline(file, line);
     const auto open = line.find('['), close = line.find(']');
     return open == std::string::npos || close == std::string::npos ? "" : line.substr(open + 1, close - open - 1);
 }
@@ -179,7 +175,7 @@ struct ReadMeter::State {
 };
 
 static std::int64_t meter_bytes(core::Pool& pool) {
-    return buffer_size({.threads = pool.threads(), .l3_bytes = cache_bytes(3)}, {});
+    return buffer_size({.threads = pool.threads(), .l3_bytes = cpu::cache_bytes(3)}, {});
 }
 
 ReadMeter::ReadMeter(core::Pool& pool, cpu::Isa isa) : state_(new State{Reading(pool, isa, meter_bytes(pool))}) {}
@@ -203,24 +199,13 @@ std::string processor_identity() {
     return numbers.empty() ? processor_name() : processor_name() + " " + core::join(numbers, "/");
 }
 
-std::int64_t cache_bytes(int level) {
-    for (int index = 0; index < 8; ++index) {
-        const std::string root = core::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
-        if (first_line(root + "level") != std::to_string(level) || first_line(root + "type") == "Instruction") continue;
-        const std::string size = first_line(root + "size");
-        const bool has_unit = !size.empty() && (size.back() == 'K' || size.back() == 'M');
-        if (!size.empty()) return static_cast<std::int64_t>(core::parse_bytes(has_unit ? size + "iB" : size, root + "size"));
-    }
-    return 0;
-}
-
 MachineLimits measure_machine(core::Pool& pool, cpu::Isa isa, const Progress& progress, const MachineOptions& options) {
     const double start = now_seconds();
     MachineLimits limits;
     limits.processor = processor_name();
     limits.isa = std::min(isa, cpu::highest_isa());
     limits.threads = pool.threads();
-    limits.l1_bytes = cache_bytes(1), limits.l2_bytes = cache_bytes(2), limits.l3_bytes = cache_bytes(3);
+    limits.l1_bytes = cpu::cache_bytes(1), limits.l2_bytes = cpu::cache_bytes(2), limits.l3_bytes = cpu::cache_bytes(3);
     limits.huge_pages = huge_page_setting();
     EnergyMeter energy;
 

@@ -72,9 +72,6 @@ core::Json json(const MachineLimits& limits);
 /// Reads what json() wrote. Throws Error(format) naming what is missing.
 MachineLimits machine_limits(const core::Json& value);
 
-/// Bytes of the data or unified cache of the first core at `level` (1 to 3); 0 when Linux does not say.
-std::int64_t cache_bytes(int level);
-
 /// "model name" of /proc/cpuinfo, or "unknown processor".
 std::string processor_name();
 /// The name with family, model and stepping, "AMD EPYC 25/17/1": hypervisors shorten names until generations look alike.

@@ -58,10 +58,13 @@ template <int Taps>
     }
 }
 
+[[gnu::always_inline]] inline Vector load_bias(const Call& call, std::int64_t column) { return call.input(2) ? load(call.input(2)->row_f32(0) + column) : Vector{}; }
+
 /// One vector of columns down a run of rows; before[j]: the rows before the first, oldest first.
 template <int Taps>
-static void convolve(const Call& call, std::int64_t first, std::int64_t end, std::int64_t column, const float* const* before, Vector bias) noexcept {
+static void convolve(const Call& call, std::int64_t first, std::int64_t end, std::int64_t column, const float* const* before) noexcept {
     Vector weight[Taps], past[Taps];
+    const Vector bias = load_bias(call, column);
     load_weights(call, column, weight);
     for (int j = 0; j < Taps - 1; ++j) past[j] = load(before[j] + column);
     for (std::int64_t r = first; r < end; ++r) {
@@ -97,7 +100,7 @@ static void convolve_rows(const Call& call, std::int64_t first, std::int64_t end
         Vector weight[Taps];
         load_weights(call, column + i * lanes, weight);
         for (int j = 0; j < Taps; ++j) store(taps + j * piece_columns + i * lanes, weight[j]);
-        store(taps + Taps * piece_columns + i * lanes, call.input(2) ? load(call.input(2)->row_f32(0) + column + i * lanes) : Vector{});
+        store(taps + Taps * piece_columns + i * lanes, load_bias(call, column + i * lanes));
     }
     const float* rows[piece_rows + Taps - 1];
     float* outputs[piece_rows];
@@ -114,8 +117,7 @@ static std::int64_t convolve_vectors(const Call& call, std::int64_t first, std::
     const std::int64_t vectors = count / lanes;
     if (end - first >= least_passing_rows) convolve_rows<Taps>(call, first, end, column, vectors, before);
     else
-        for (std::int64_t c = column; c < column + vectors * lanes; c += lanes)
-            convolve<Taps>(call, first, end, c, before, call.input(2) ? load(call.input(2)->row_f32(0) + c) : Vector{});
+        for (std::int64_t c = column; c < column + vectors * lanes; c += lanes) convolve<Taps>(call, first, end, c, before);
     return vectors * lanes;
 }
 
@@ -217,7 +219,7 @@ static std::vector<Value> gradient(const Differentiation& d) {
     return parts(d, d.graph.add("short_conv_gradient", {d.input(0), d.input(1), d.input(2), d.gradient}), {0, 1, 2});
 }
 
-static const Kernel kernels[] = {{.name = "simd", .doc = "a vector of columns down the rows, weights and history in registers", .run = TAILOR_EACH_ISA(run)}};
+static const Kernel kernels[] = {{.name = "simd", .doc = "four rows at a time, weights in cache; few rows a vector of columns after the other, weights and history in registers", .version = 2, .run = TAILOR_EACH_ISA(run)}};
 
 }  // namespace tailor::ops::short_conv_kernels
 

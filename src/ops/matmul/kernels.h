@@ -63,7 +63,7 @@ struct Ahead {
     std::int64_t one_row, rows;  ///< bytes
     bool bytes_of_one_row;       ///< whether codes of 8 bits, a line for every word, are asked for at all if there is one row
 };
-Ahead ahead_of_use() noexcept;
+const Ahead& ahead_of_use() noexcept;
 
 /// How the work of such a kernel is cut.
 struct PanelSchedule {

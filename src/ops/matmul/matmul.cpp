@@ -47,7 +47,10 @@ static Cost cost(const NodeView& node) {
     return streaming_cost(node, 2.0 * static_cast<double>(node.output.shape.elements()) * static_cast<double>(node.inputs[1].shape[1]));
 }
 
-Ahead ahead_of_use() noexcept { return cpu::first_level_cache_bytes() >= 48 * 1024 ? Ahead{4096, 4096, true} : Ahead{256, 2048, false}; }
+const Ahead& ahead_of_use() noexcept {
+    static const Ahead ahead = cpu::cache_bytes(1) >= 48 * 1024 ? Ahead{4096, 4096, true} : Ahead{256, 2048, false};
+    return ahead;
+}
 
 PanelSchedule schedule_panels(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t panel_bytes, std::int64_t block_bytes, std::int64_t most_rows) noexcept {
     // Activations of the rows at hand take three quarters of a 1 MB second-level cache: with half of it, rows of 5,632 values are cut
@@ -187,13 +190,13 @@ static const Kernel kernels[] = {
     {.name = "pairs", .doc = "any weights and activations as pairs of bf16, sums in f32", .run = {{nullptr, nullptr, &run_pairs}}, .unit = Unit::vector_bf16, .error = pair_error, .declines = &declines_pairs},
     {.name = "panel_tiles_8", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles", .run = tile_kernel_short, .unit = Unit::tile_bf16, .error = short_tile_error, .declines = &declines_short_tiles, .slower = &slower_below<least_short_tile_rows>},
     {.name = "panel_tiles", .doc = "weights in panels decoded to bf16 tiles, times activations in bf16 tiles, two of them for each number", .run = tile_kernel_exact, .unit = Unit::tile_bf16, .error = tile_error, .declines = &declines_tiles, .slower = &slower_below<least_tile_rows>},
-    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_coarse, .slower = &slower_below<short_rows>},
-    {.name = "panel_wide_scaled_words", .doc = "as panel_scaled_words in registers of 512 bits", .run = wide_scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_wide_scaled_rows>},
-    {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
-    {.name = "panel_narrow_8", .doc = "integer codes in panels, unpacked to bytes, times activations of one signed byte in 16-bit sums", .run = narrow_kernel, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_narrow},
-    {.name = "panel_scaled_words", .doc = "integer codes in panels, unpacked to 16-bit words times their group scale, times activations of 12 to 16 bits with one scale per 256", .run = scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_scaled_rows>},
-    {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
-    {.name = "panel_floats", .doc = "single values in panels times activations in f32", .run = float_panel_kernel, .declines = &declines_integers},
+    {.name = "panel_bytes_8", .doc = "integer codes in panels, unpacked in registers, times activations of one signed byte", .version = 2, .run = byte_kernel_short, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_coarse, .slower = &slower_below<short_rows>},
+    {.name = "panel_wide_scaled_words", .doc = "as panel_scaled_words in registers of 512 bits", .version = 2, .run = wide_scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_wide_scaled_rows>},
+    {.name = "panel_bytes", .doc = "integer codes in panels, unpacked in registers, times activations of two signed bytes", .version = 2, .run = byte_kernel_exact, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_narrow_8", .doc = "integer codes in panels, unpacked to bytes, times activations of one signed byte in 16-bit sums", .version = 2, .run = narrow_kernel, .unit = Unit::vector_int8, .error = digit_error, .declines = &declines_narrow},
+    {.name = "panel_scaled_words", .doc = "integer codes in panels, unpacked to 16-bit words times their group scale, times activations of 12 to 16 bits with one scale per 256", .version = 2, .run = scaled_kernel, .unit = Unit::vector_int16, .error = unit_error, .declines = &declines_scaled, .slower = &slower_below<least_scaled_rows>},
+    {.name = "panel_words", .doc = "integer codes in panels, unpacked to 16-bit words, times activations of 16 bits", .version = 2, .run = word_kernel, .unit = Unit::vector_int16, .error = word_error, .declines = &declines_floats},
+    {.name = "panel_floats", .doc = "single values in panels times activations in f32", .version = 2, .run = float_panel_kernel, .declines = &declines_integers},
     {.name = "rows", .doc = "each weight row decoded into cache, dot product with every row of x", .run = row_kernel, .declines = &declines_panels, .slower = &slower_with_many_rows},
     {.name = "panels", .doc = "weight panels decoded once, register tiles over all rows of x", .run = panel_kernel, .declines = &declines_panels},
 };

@@ -151,8 +151,9 @@ template <class Steps, int rows, std::int64_t steps>
     }
 }
 
-// Sixteen numbers per panel, one per row of weights: those of part `part`, where a panel's lie `panel_stride` after the one before.
-[[gnu::always_inline]] inline Vector load_part(const float* first, std::int64_t panel_stride, int part) { return load(first + part / panel_parts * panel_stride + part % panel_parts * lanes); }
+// Of sixteen numbers per panel, one per row of weights, those of part `part`, where a panel's lie `panel_stride` after the one before.
+template <class Number>
+[[gnu::always_inline]] inline Number* part_of(Number* first, std::int64_t panel_stride, int part) { return first + part / panel_parts * panel_stride + part % panel_parts * lanes; }
 
 // `groups` with a scale and `minima` with a minimum per block of activations. `sums` are [panel][most_rows][16].
 template <class Steps, int groups, int minima, int rows>
@@ -162,7 +163,7 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
     const std::byte* weights = piece.steps;
     const float* scales = piece.scales[0];
     constexpr std::int64_t scale_stride = sizeof piece.scales[0] / 4, sum_stride = most_rows * panel_rows;
-    const auto sum_at = [&](int r, int part) { return sums + part / panel_parts * sum_stride + r * panel_rows + part % panel_parts * lanes; };
+    const auto sum_at = [&](int r, int part) { return part_of(sums + r * panel_rows, sum_stride, part); };
     const auto for_each = [](const auto& body) {
         for (int r = 0; r < rows; ++r)
             for (int part = 0; part < parts; ++part) body(r, part);
@@ -183,7 +184,7 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
             add_group<Steps, rows, steps>(weights, values, totals);
             const float* const group_scales = Steps::scaled ? piece.unit_scale[0] : scales + g * panel_rows * fields;
             Vector scale[parts];
-            for (int part = 0; part < parts; ++part) scale[part] = load_part(group_scales, Steps::scaled ? panel_rows : scale_stride, part);
+            for (int part = 0; part < parts; ++part) scale[part] = load(part_of(group_scales, Steps::scaled ? panel_rows : scale_stride, part));
             for_each([&](int r, int part) {
                 const Vector total = to_floats(Steps::total(totals[r][part]));
                 block[r][part] = g == 0 ? total * scale[part] : fused(total, scale[part], block[r][part]);
@@ -195,7 +196,7 @@ static void multiply_tile(const Piece& piece, std::int64_t first_block, std::int
         for (int g = 0; g < minima; ++g) {
             const float* const value_sums = x.sums + (b * minima + g) * all_rows + first_row;
             Vector minimum[parts];
-            for (int part = 0; part < parts; ++part) minimum[part] = load_part(scales + (2 * g + 1) * panel_rows, scale_stride, part);
+            for (int part = 0; part < parts; ++part) minimum[part] = load(part_of(scales + (2 * g + 1) * panel_rows, scale_stride, part));
             for_each([&](int r, int part) { sum[r][part] = fused(minimum[part], broadcast(value_sums[r]), sum[r][part]); });
         }
         if (minima && Steps::scaled) store_sums();
