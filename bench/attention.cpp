@@ -1,13 +1,15 @@
 // What attention costs: prompts and single tokens over KV caches of several formats, for the shape of a 1.1B Llama layer
 // (32 query heads, 4 kv heads, 64 wide) and for the same heads without grouping.
 //
-// Usage: bench_attention [repetitions] [threads]. Times are medians. GMAC/s counts the products that the causal mask leaves: two
-// per key, query head and dimension. The share is of the f32 peak, found by timing register-only fused multiply-adds on as many
-// threads; 16- and 8-bit integer products may exceed it. GB/s counts the keys and values read once per kv head.
+// Usage: bench_attention [repetitions] [threads] [cache format]; with a format only its lines. Times are medians. GMAC/s counts the
+// products that the causal mask leaves: two per key, query head and dimension. The share is of the f32 peak, found by timing
+// register-only fused multiply-adds on as many threads; 16- and 8-bit integer products may exceed it. GB/s counts the keys and values
+// read once per kv head.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <random>
 
@@ -133,13 +135,17 @@ int main(int argc, char** argv) {
     core::Pool pool(argc > 2 ? std::atoi(argv[2]) : 0);
     const double peak = peak_products_per_second(pool);
     std::printf("%s, %d threads, f32 peak %.1f GMAC/s\n", cpu::name(cpu::active_isa()), pool.threads(), peak * 1e-9);
-    for (const char* format : {"f32", "f16", "q8_0"}) measure({32, 4, 64, 512, 0, 1}, format, repetitions, pool, peak);
-    measure({32, 32, 64, 512, 0, 1}, "f16", repetitions, pool, peak);
-    measure({32, 8, 128, 512, 0, 1}, "f16", repetitions, pool, peak);
-    measure({32, 4, 64, 512, 7680, 1}, "f16", std::max(1, repetitions / 3), pool, peak);
-    for (const char* format : {"f32", "f16", "bf16", "q8_0", "q4_0"}) measure({32, 4, 64, 1, 8191, 22}, format, repetitions, pool, peak);
-    measure({32, 32, 64, 1, 2047, 8}, "q8_0", repetitions, pool, peak);
-    measure({32, 8, 128, 1, 8191, 8}, "q8_0", repetitions, pool, peak);
-    for (const std::int64_t rows : {2, 4, 8, 16}) measure({32, 4, 64, rows, 2048, 4}, "q8_0", repetitions, pool, peak);
+    const auto measure_in = [&](std::initializer_list<const char*> formats, const Shape& shape, int rounds) {
+        for (const char* format : formats)
+            if (argc < 4 || std::strcmp(argv[3], format) == 0) measure(shape, format, rounds, pool, peak);
+    };
+    measure_in({"f32", "f16", "q8_0"}, {32, 4, 64, 512, 0, 1}, repetitions);
+    measure_in({"f16"}, {32, 32, 64, 512, 0, 1}, repetitions);
+    measure_in({"f16"}, {32, 8, 128, 512, 0, 1}, repetitions);
+    measure_in({"f16", "q8_0"}, {32, 4, 64, 512, 7680, 1}, std::max(1, repetitions / 3));
+    measure_in({"f32", "f16", "bf16", "q8_0", "q4_0"}, {32, 4, 64, 1, 8191, 22}, repetitions);
+    measure_in({"q8_0"}, {32, 32, 64, 1, 2047, 8}, repetitions);
+    measure_in({"q8_0"}, {32, 8, 128, 1, 8191, 8}, repetitions);
+    for (const std::int64_t rows : {2, 4, 8, 16}) measure_in({"q8_0"}, {32, 4, 64, rows, 2048, 4}, repetitions);
 }
 #endif

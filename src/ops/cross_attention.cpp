@@ -43,8 +43,8 @@ static std::string declines_many_rows(const NodeView& node) {
 }
 
 static const Kernel kernels[] = {
-    {.name = "split", .doc = "parts of the memory in parallel for each row, merged in a fixed order", .run = split_kernel, .declines = &declines_many_rows},
-    {.name = "tiled", .doc = "blocks of queries against tiles of keys, running maximum", .run = tiled_kernel},
+    {.name = "split", .doc = "parts of the memory in parallel for each row, merged in a fixed order", .version = 2, .run = split_kernel, .declines = &declines_many_rows},
+    {.name = "tiled", .doc = "blocks of queries against tiles of keys, running maximum", .version = 2, .run = tiled_kernel},
 };
 
 }  // namespace tailor::ops::cross_attention_kernels

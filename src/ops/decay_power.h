@@ -1,4 +1,4 @@
-// 2^x for decays: x <= 0, where a result of 0 is as good as 2^-126.
+// 2^x for decays and the weights of attention: x <= 0, where a result of 0 is as good as 2^-126.
 //
 // Included inside each instruction-set level's namespace under that level's target, after ops/attention/vectors.h; hence no
 // include guard and no includes.
@@ -13,25 +13,24 @@ struct Roots {
 };
 inline constexpr Roots roots;
 
-/// 2^x for x <= 0, within 2 units in the last place. At avx512 a table of two registers gives 2^(n / 32) for the nearest n / 32; what is
-/// left is below 1/64 in size, so that 1 + r c1 + r^2 c2 suffices (5e-8, c1 = ln 2 (1 + (ln 2 / 64)^2 / 8) against the cubic term).
-/// Table, rounding and exponent keep to the units beside those that multiply: 3 multiplications instead of 8.
+/// 2^x for x <= 0, within 2 units in the last place. At avx512 a table of two registers gives 2^(n / 32) for the next n / 32 below; what
+/// is left is less than 1/32, so that 1 + r c1 + r^2 c2 suffices (7e-8, the cubic term spread over c1 and c2). One instruction has what
+/// is left, one the whole part of x: 8 instructions, of which 4 multiply, where rounding by hand took 13.
 template <int width = lanes>
 [[gnu::always_inline]] inline Vector decay_power(Vector x) {
 #if defined(__x86_64__)
     if constexpr (width == 16) {
-        const Vector low = broadcast(-125.0f), magic = broadcast(393216.0f);  // 1.5 * 2^18: adding it rounds to a multiple of 1/32
-        // Through memory, since this is compiled at every level and Vector is 512 bits wide at one of them only. NaN stays.
-        _mm512_storeu_ps(&x, _mm512_maskz_max_ps(0xFFFF, _mm512_loadu_ps(&low), _mm512_loadu_ps(&x)));
-        const Vector shifted = x + magic, r = x - (shifted - magic);
-        Integers n, power;
-        std::memcpy(&n, &shifted, sizeof n);
-        const __m512 root = _mm512_maskz_permutex2var_ps(0xFFFF, _mm512_load_ps(roots.of_two), _mm512_loadu_si512(&n), _mm512_load_ps(roots.of_two + 16));
-        _mm512_storeu_ps(&power, root);
-        power += n << 18 & -(1 << 23);  // the five bits of the table's index stay behind
-        Vector scale;
-        std::memcpy(&scale, &power, sizeof scale);
-        return scale * fused(fused(broadcast(0.240226507f), r, broadcast(0.693157343f)), r, broadcast(1.0f));
+        constexpr int down = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        const Vector magic = broadcast(393216.0f);  // 1.5 * 2^18: adding it rounds to a multiple of 1/32
+        // Through memory, since this is compiled at every level and Vector is 512 bits wide at one of them only.
+        const __m512 power = _mm512_loadu_ps(&x), shifted = _mm512_add_round_ps(power, _mm512_loadu_ps(&magic), down);
+        const __m512 left = _mm512_maskz_reduce_ps(0xFFFF, power, 5 << 4 | down);
+        const __m512 root = _mm512_maskz_permutex2var_ps(0xFFFF, _mm512_load_ps(roots.of_two), _mm512_castps_si512(shifted), _mm512_load_ps(roots.of_two + 16));
+        Vector r, scale;
+        _mm512_storeu_ps(&r, left), _mm512_storeu_ps(&scale, root);
+        Vector result = scale * fused(fused(broadcast(0.242653446f), r, broadcast(0.693123711f)), r, broadcast(1.0f));
+        _mm512_storeu_ps(&result, _mm512_maskz_scalef_ps(0xFFFF, _mm512_loadu_ps(&result), power));
+        return result;
     }
 #endif
     return power_of_two(x);

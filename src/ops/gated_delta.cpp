@@ -154,7 +154,7 @@ static std::vector<Value> gradient(const Differentiation& d) {
 
 static const Kernel kernels[] = {
     {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
-    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
+    {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .version = 3, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };
 

@@ -45,6 +45,43 @@ struct Scan {
     return load(some);
 }
 
+[[gnu::always_inline]] inline void store_some(float* p, Vector x, std::int64_t count) {
+    if (count >= lanes) return store(p, x);
+    float some[lanes];
+    store(some, x);
+    std::memcpy(p, some, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+// Rows that pass a number of the memory while it is in a register.
+constexpr int rows_together = 2;
+// A row is a page away from the one before, which no processor fetches by itself.
+constexpr std::int64_t rows_ahead = 8;
+
+/// R rows of one vector of columns; memory and rate: [state][lanes].
+template <int R>
+static void scan_rows(const Call& call, const Scan& s, float* memory, const float* rate, std::int64_t row, std::int64_t column, std::int64_t count) noexcept {
+    const Vector skip = s.skip ? load_some(s.skip + column, count) : Vector{};
+    Vector dt[R], input[R], y[R];
+    const float *b[R], *c[R];
+    for (int r = 0; r < R; ++r) {
+        __builtin_prefetch(s.x.row_f32(row + r + rows_ahead) + column), __builtin_prefetch(s.dt.row_f32(row + r + rows_ahead) + column);
+        __builtin_prefetch(call.output.row_f32(row + r + rows_ahead) + column, 1);
+        const Vector x = load_some(s.x.row_f32(row + r) + column, count);
+        dt[r] = load_some(s.dt.row_f32(row + r) + column, count), input[r] = dt[r] * x, y[r] = skip * x;
+        b[r] = s.b.row_f32(row + r), c[r] = s.c.row_f32(row + r);
+    }
+    for (std::int64_t n = 0; n < s.state; ++n) {
+        Vector now = load(memory + n * lanes);
+        const Vector a = load(rate + n * lanes);
+        for (int r = 0; r < R; ++r) {
+            now = fused(now, decay_power(dt[r] * a), input[r] * b[r][n]);
+            y[r] = fused(now, broadcast(c[r][n]), y[r]);
+        }
+        store(memory + n * lanes, now);
+    }
+    for (int r = 0; r < R; ++r) store_some(call.output.row_f32(row + r) + column, y[r], count);
+}
+
 /// One vector of columns (`count` of them) over the rows of one sequence; h: their memory [column][state].
 static void scan_columns(const Call& call, const Scan& s, float* h, std::int64_t first, std::int64_t end, std::int64_t column, std::int64_t count) noexcept {
     alignas(64) float memory[most_state * lanes] = {}, rate[most_state * lanes] = {};
@@ -53,20 +90,9 @@ static void scan_columns(const Call& call, const Scan& s, float* h, std::int64_t
             memory[n * lanes + i] = h[i * s.state + n];
             rate[n * lanes + i] = s.a.row_f32(column + i)[n] * log2_e;
         }
-    const Vector skip = s.skip ? load_some(s.skip + column, count) : Vector{};
-    for (std::int64_t r = first; r < end; ++r) {
-        const Vector x = load_some(s.x.row_f32(r) + column, count), dt = load_some(s.dt.row_f32(r) + column, count), input = dt * x;
-        const float *const b = s.b.row_f32(r), *const c = s.c.row_f32(r);
-        Vector y = skip * x;
-        for (std::int64_t n = 0; n < s.state; ++n) {
-            const Vector now = fused(load(memory + n * lanes), decay_power(dt * load(rate + n * lanes)), input * b[n]);
-            store(memory + n * lanes, now);
-            y = fused(now, broadcast(c[n]), y);
-        }
-        float out[lanes];
-        store(out, y);
-        std::memcpy(call.output.row_f32(r) + column, out, static_cast<std::size_t>(count) * sizeof(float));
-    }
+    std::int64_t r = first;
+    for (; r + rows_together <= end; r += rows_together) scan_rows<rows_together>(call, s, memory, rate, r, column, count);
+    for (; r < end; ++r) scan_rows<1>(call, s, memory, rate, r, column, count);
     for (std::int64_t i = 0; i < count; ++i)
         for (std::int64_t n = 0; n < s.state; ++n) h[i * s.state + n] = memory[n * lanes + i];
 }
@@ -182,8 +208,8 @@ static std::vector<Value> gradient(const Differentiation& d) {
 }
 
 static const Kernel kernels[] = {
-    {.name = "columns", .doc = "a vector of columns down the rows, memory and rates transposed in cache", .version = 2, .run = TAILOR_EACH_ISA(run_rows), .declines = &declines_one_row},
-    {.name = "steps", .doc = "row by row with the state's dimension across the lanes", .run = TAILOR_EACH_ISA(run_steps)},
+    {.name = "columns", .doc = "a vector of columns down the rows, memory and rates transposed in cache", .version = 3, .run = TAILOR_EACH_ISA(run_rows), .declines = &declines_one_row},
+    {.name = "steps", .doc = "row by row with the state's dimension across the lanes", .version = 2, .run = TAILOR_EACH_ISA(run_steps)},
 };
 
 }  // namespace tailor::ops::selective_scan_kernels

@@ -166,8 +166,8 @@ static std::vector<Value> gradient(const Differentiation& d) {
 }
 
 static const Kernel kernels[] = {
-    {.name = "split", .doc = "parts of the context in parallel for each row, merged in a fixed order", .run = split_kernel, .declines = &declines_many_rows},
-    {.name = "tiled", .doc = "blocks of queries against tiles of keys, 16-bit integer scores, running maximum", .run = tiled_kernel},
+    {.name = "split", .doc = "parts of the context in parallel for each row, merged in a fixed order", .version = 2, .run = split_kernel, .declines = &declines_many_rows},
+    {.name = "tiled", .doc = "blocks of queries against tiles of keys, 16-bit integer products, running maximum", .version = 2, .run = tiled_kernel},
 };
 
 }  // namespace tailor::ops::attention_kernels

@@ -14,7 +14,7 @@
 
 struct CodeScratch {
     alignas(64) std::int8_t q[most_heads][2][most_head_dim];     // high, low
-    alignas(64) std::uint8_t weights[most_heads][2][tile_keys];  // high, low
+    alignas(64) std::uint8_t weights[most_heads][2][tile_keys];  // high, low; fours of keys in the order of place_of_quad
     alignas(64) float scores[most_heads][tile_keys];
     alignas(64) float value_scale[most_head_dim / 32][tile_keys];  // magnitudes in units of value_unit
     alignas(64) std::int8_t value_sign[most_head_dim / 32][tile_keys];  // -1 where the scale is negative, else 0
@@ -129,8 +129,10 @@ static void prepare_values(const std::byte* scales, std::int64_t dim, CodeScratc
     }
 }
 
-/// The weights of head `h` times the scales of block `b`, as two unsigned bytes. Packing takes four numbers of each vector in turn;
-/// the permutation puts the fours in order again.
+/// Where weights_to_bytes leaves the weights of quad 4 i + l of keys: packing takes four numbers of each of four vectors in turn.
+constexpr std::int64_t place_of_quad(std::int64_t i, std::int64_t l) { return 16 * l + 4 * i; }
+
+/// The weights of head `h` times the scales of block `b`, as two unsigned bytes.
 template <int width>
 [[gnu::always_inline]] inline void weights_to_bytes(CodeScratch& s, std::int64_t h, std::int64_t b) noexcept {
     __m512i words[4];
@@ -139,11 +141,8 @@ template <int width>
         words[i] = _mm512_maskz_cvtps_epi32(0xFFFF, product);
     }
     const __m512i first = _mm512_packus_epi32(words[0], words[1]), second = _mm512_packus_epi32(words[2], words[3]), low = _mm512_set1_epi16(255);
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512i highs = _mm512_packus_epi16(_mm512_srli_epi16(first, 8), _mm512_srli_epi16(second, 8));
-    const __m512i lows = _mm512_packus_epi16(_mm512_and_si512(first, low), _mm512_and_si512(second, low));
-    _mm512_store_si512(s.weights[h][0], _mm512_maskz_permutexvar_epi32(0xFFFF, order, highs));
-    _mm512_store_si512(s.weights[h][1], _mm512_maskz_permutexvar_epi32(0xFFFF, order, lows));
+    _mm512_store_si512(s.weights[h][0], _mm512_packus_epi16(_mm512_srli_epi16(first, 8), _mm512_srli_epi16(second, 8)));
+    _mm512_store_si512(s.weights[h][1], _mm512_packus_epi16(_mm512_and_si512(first, low), _mm512_and_si512(second, low)));
 }
 
 /// Codes of the values of block `b` and the quad of keys, as signed bytes whose scales are positive.
@@ -163,28 +162,30 @@ template <CacheLayout layout>
 
 /// sums = sums * correction + weights * values for H heads and the 32 dimensions of block `b`, and the keys before `end`.
 template <CacheLayout layout, int H>
-static void add_codes(const std::byte* tile, std::int64_t dim, std::int64_t b, std::int64_t end, std::int64_t h, const CodeScratch& s, const Vector* correction, const Vector* factor,
+static void add_codes(const std::byte* tile, std::int64_t dim, std::int64_t b, std::int64_t end, std::int64_t h, const CodeScratch& s, const float* correction, const float* factor,
                       Ahead& ahead, float* sums) noexcept {
     Integers products[H][2][2] = {};  // [head][high, low][half of the block]
     const std::uint8_t* const weights = s.weights[h][0];
     Ahead prefetch = ahead;
-    std::int64_t quad = 0;
-    do {
-        prefetch.step();
-        Integers value[2];
-        load_value_codes<layout>(tile, dim, b, quad, s, value);
-        for (int i = 0; i < H; ++i)
-            for (int digit = 0; digit < 2; ++digit) {
-                const auto weight = (Bytes)broadcast_word(weights + (2 * i + digit) * tile_keys + 4 * quad);
-                for (int v = 0; v < 2; ++v) products[i][digit][v] = dot_bytes(products[i][digit][v], weight, value[v]);
-            }
-    } while (++quad < (end + 3) / 4);
+    std::int64_t i = 0;
+    do {  // weights behind the last key are zero, so that quads go in fours
+        for (std::int64_t l = 0; l < 4; ++l) {
+            prefetch.step();
+            Integers value[2];
+            load_value_codes<layout>(tile, dim, b, 4 * i + l, s, value);
+            for (int n = 0; n < H; ++n)
+                for (int digit = 0; digit < 2; ++digit) {
+                    const auto weight = (Bytes)broadcast_word(weights + (2 * n + digit) * tile_keys + place_of_quad(i, l));
+                    for (int v = 0; v < 2; ++v) products[n][digit][v] = dot_bytes(products[n][digit][v], weight, value[v]);
+                }
+        }
+    } while (++i < (end + 15) / 16);
     ahead = prefetch;
     for (int i = 0; i < H; ++i)
         for (int v = 0; v < 2; ++v) {
             float* const place = sums + (h + i) * dim + 32 * b + v * lanes;
             const Vector sum = to_floats(join_digits(products[i][0][v], products[i][1][v]));
-            store(place, fused(sum, factor[h + i] * s.value_unit[b], load(place) * correction[h + i]));
+            store(place, fused(sum, broadcast(factor[h + i] * s.value_unit[b]), load(place) * correction[h + i]));
         }
 }
 
@@ -193,7 +194,7 @@ template <CacheLayout layout, int width>
 static void attend_codes(const Unit& unit, std::int64_t tile_begin, const std::byte* keys, std::int64_t head_dim, const std::byte* values, std::int64_t value_dim, CodeScratch& s,
                          Running& running) noexcept {
     using ScoreCodes = void (*)(const std::byte*, std::int64_t, std::int64_t, std::int64_t, Ahead&, CodeScratch&) noexcept;
-    using AddCodes = void (*)(const std::byte*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, const CodeScratch&, const Vector*, const Vector*, Ahead&, float*) noexcept;
+    using AddCodes = void (*)(const std::byte*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, const CodeScratch&, const float*, const float*, Ahead&, float*) noexcept;
     static constexpr ScoreCodes score_codes_of[] = {nullptr, &score_codes<layout, 1>, &score_codes<layout, 2>, &score_codes<layout, 3>, &score_codes<layout, 4>};
     static constexpr AddCodes add_codes_of[] = {nullptr, &add_codes<layout, 1>, &add_codes<layout, 2>, &add_codes<layout, 3>, &add_codes<layout, 4>};
     constexpr std::int64_t halves = layout == CacheLayout::bytes ? 1 : 2;
@@ -201,14 +202,14 @@ static void attend_codes(const Unit& unit, std::int64_t tile_begin, const std::b
     Ahead keys_ahead = next_tile(keys, tile_keys * head_dim / 32 * (32 / halves + 2), fours * (tile_keys / (2 * lanes)) * head_dim / 4 / halves);
     for (std::int64_t h = 0; h < heads; h += 4)
         for (std::int64_t j = 0; j < end; j += 2 * lanes) score_codes_of[std::min<std::int64_t>(4, heads - h)](keys, head_dim, h, j, keys_ahead, s);
-    Vector correction[most_heads], factor[most_heads];
-    weigh_all(unit, tile_begin, s.scores[0], running, correction, factor);
+    Moved moved;
+    weigh_all(unit, tile_begin, s.scores[0], running, moved);
     prepare_values<width>(tile_scales(values, layout, value_dim), value_dim, s);
     Ahead values_ahead = next_tile(values, tile_keys * value_dim / 32 * (32 / halves + 2), fours * value_dim / 32 * tile_keys / 4);
     for (std::int64_t b = 0; b < value_dim / 32; ++b) {
         for (std::int64_t h = 0; h < heads; ++h) weights_to_bytes<width>(s, h, b);
         for (std::int64_t h = 0; h < heads; h += 4)
-            add_codes_of[std::min<std::int64_t>(4, heads - h)](values, value_dim, b, end, h, s, correction, factor, values_ahead, running.sums);
+            add_codes_of[std::min<std::int64_t>(4, heads - h)](values, value_dim, b, end, h, s, moved.correction, moved.tile_factor, values_ahead, running.sums);
     }
 }
 #endif

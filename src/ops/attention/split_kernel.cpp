@@ -32,11 +32,14 @@ namespace split {
 
 #include "ops/attention/tiles.h"
 
+#include "ops/decay_power.h"
+
 // Vectors of keys, or of value dimensions, in a register tile with four heads: 16 sums at avx512, 8 below it.
 constexpr int vectors = lanes == 16 ? 4 : 2;
 // Heads that one unit handles: a larger group of query heads is cut, and reads its keys more than once.
 constexpr std::int64_t most_heads = 16;
-// A part is at least this long, since each costs a merge and a hand-out (a few microseconds together) ...
+// A part is at least this long, since each costs a merge, a hand-out and its queries as integers; twice as long where there are four units
+// anyway (5 % of 8,192 keys in q8_0) ...
 constexpr std::int64_t least_part_keys = 512;
 // ... and a call has about this many units, so that no thread waits long for the last one.
 constexpr std::int64_t units_wanted = 128;
@@ -57,7 +60,8 @@ struct Cut {
 /// What one unit computes, for up to most_heads heads.
 struct Running {
     alignas(64) float sums[most_heads * most_head_dim];  // [head][value dimension, rounded up to a vector]
-    Vector maximum[most_heads], total[most_heads];       // the maximum in every lane; the total spread over the lanes
+    alignas(64) float maximum[most_heads];
+    Vector total[most_heads];  // spread over the lanes
 };
 
 struct Scratch {
@@ -111,7 +115,7 @@ static void score(const float* q, std::int64_t dim, const float* keys, float fac
 
 /// sums[h] = sums[h] * correction[h] + factor[h] * (sum over keys of weights[h][key] * values[key]), for H heads and V vectors of dimensions.
 template <int H, int V>
-static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const Vector* correction, const Vector* factor, Ahead& ahead, float* sums,
+static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const float* correction, const float* factor, Ahead& ahead, float* sums,
                        std::int64_t sums_stride) noexcept {
     Vector total[H][V] = {};
     Ahead prefetch = ahead;
@@ -127,7 +131,7 @@ static void add_values(const float* weights, const float* values, std::int64_t d
     for (int h = 0; h < H; ++h)
         for (int v = 0; v < V; ++v) {
             float* const place = sums + h * sums_stride + v * lanes;
-            store(place, fused(total[h][v], factor[h], load(place) * correction[h]));
+            store(place, fused(total[h][v], broadcast(factor[h]), load(place) * correction[h]));
         }
     ahead = prefetch;
 }
@@ -144,39 +148,49 @@ static void adjust(const Unit& unit, std::int64_t h, std::int64_t tile_begin, fl
     }
 }
 
-/// Scores of one head become weights relative to the tile's own maximum; the head's maximum and total move on. Returns the
-/// factor of what was summed before; `factor` is that of the tile's weights.
-static Vector weigh(Running& running, std::int64_t h, const Keys& seen, float* scores, Vector& factor) noexcept {
-    for (std::int64_t j = 0; j < seen.begin; ++j) scores[j] = no_score;
-    for (std::int64_t j = seen.end; j < tile_keys; ++j) scores[j] = no_score;
-    Vector tile_most = load(scores);
-    for (std::int64_t j = lanes; j < tile_keys; j += lanes) tile_most = maximum(tile_most, load(scores + j));
-    tile_most = spread_largest(tile_most);
-    const Vector before = running.maximum[h], most = maximum(tile_most, before), correction = power_of_two(before - most);
+/// What a tile does to the sums of its heads: sums = sums * correction + tile_factor * (sums of the tile).
+struct Moved {
+    alignas(64) float correction[most_heads], tile_factor[most_heads];
+};
+
+/// Scores of one head become weights relative to the tile's own maximum; returns their total, spread over the lanes.
+static Vector weigh(float most, float* scores) noexcept {
     Vector total = {};
     for (std::int64_t j = 0; j < tile_keys; j += lanes) {
-        const Vector weight = power_of_two(load(scores + j) - tile_most);
+        const Vector weight = decay_power(load(scores + j) - most);
         store(scores + j, weight);
         total += weight;
     }
-    factor = power_of_two(tile_most - most);
-    running.maximum[h] = most, running.total[h] = fused(total, factor, running.total[h] * correction);
-    return correction;
+    return total;
 }
 
-/// Scores of all heads of the unit become weights. `correction` and `tile_factor` are those of weigh().
-static void weigh_all(const Unit& unit, std::int64_t tile_begin, float* scores, Running& running, Vector* correction, Vector* tile_factor) noexcept {
+/// Scores of all heads of the unit become weights; the maxima and totals move on. What concerns maxima alone is done for a vector of
+/// heads at a time: it takes two exponentials where the weights take tile_keys / lanes per head.
+static void weigh_all(const Unit& unit, std::int64_t tile_begin, float* scores, Running& running, Moved& moved) noexcept {
+    alignas(64) float tile_most[most_heads] = {};
+    const Keys seen = unit.within(tile_begin);
     for (std::int64_t h = 0; h < unit.heads; ++h) {
         float* const of_head = scores + h * tile_keys;
         if (unit.scoring->changes_scores()) adjust(unit, unit.first_head + h, tile_begin, of_head);
-        correction[h] = weigh(running, h, unit.within(tile_begin), of_head, tile_factor[h]);
+        for (std::int64_t j = 0; j < seen.begin; ++j) of_head[j] = no_score;
+        for (std::int64_t j = seen.end; j < tile_keys; ++j) of_head[j] = no_score;
+        Vector most = load(of_head);
+        for (std::int64_t j = lanes; j < tile_keys; j += lanes) most = maximum(most, load(of_head + j));
+        tile_most[h] = spread_largest(most)[0];
     }
+    for (std::int64_t h = 0; h < unit.heads; h += lanes) {
+        const Vector tile = load(tile_most + h), before = load(running.maximum + h), most = maximum(tile, before);
+        store(moved.correction + h, decay_power(before - most)), store(moved.tile_factor + h, decay_power(tile - most));
+        store(running.maximum + h, most);
+    }
+    for (std::int64_t h = 0; h < unit.heads; ++h)
+        running.total[h] = fused(weigh(tile_most[h], scores + h * tile_keys), broadcast(moved.tile_factor[h]), running.total[h] * moved.correction[h]);
 }
 
 #include "ops/attention/split_codes.h"
 
 using Score = void (*)(const float*, std::int64_t, const float*, float, Ahead&, float*) noexcept;
-using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const Vector*, const Vector*, Ahead&, float*, std::int64_t) noexcept;
+using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const float*, const float*, Ahead&, float*, std::int64_t) noexcept;
 constexpr Score score_of_heads[] = {nullptr, &score<1, vectors>, &score<2, vectors>, &score<3, vectors>, &score<4, vectors>};
 template <int H>
 constexpr AddValues add_to_heads[] = {nullptr, &add_values<H, 1>, &add_values<H, 2>, &add_values<H, std::min(3, vectors)>, &add_values<H, vectors>};
@@ -194,14 +208,14 @@ static void attend_tile(const Call& call, const Unit& unit, std::int64_t tile_be
     for (std::int64_t h = 0; h < unit.heads; h += 4)
         for (std::int64_t j = 0; j < end; j += vectors * lanes)
             score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, keys + j, factor, keys_ahead, s.scores + h * tile_keys + j);
-    Vector correction[most_heads], tile_factor[most_heads];
-    weigh_all(unit, tile_begin, s.scores, running, correction, tile_factor);
+    Moved moved;
+    weigh_all(unit, tile_begin, s.scores, running, moved);
     const float* const values = tile_of_values(v_cache, value_tile, call.isa, s.rows);
     Ahead values_ahead = next_tile(value_tile, tile_keys * v_cache.format->row_bytes(value_dim), fours * ((padded + vectors * lanes - 1) / (vectors * lanes)) * tile_keys);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
         for (std::int64_t d = 0; d < padded; d += vectors * lanes)
             add_values_of_heads[std::min<std::int64_t>(4, unit.heads - h)][std::min<std::int64_t>(vectors, (padded - d) / lanes)](
-                s.scores + h * tile_keys, values + d, value_dim, end, correction + h, tile_factor + h, values_ahead, running.sums + h * padded + d, padded);
+                s.scores + h * tile_keys, values + d, value_dim, end, moved.correction + h, moved.tile_factor + h, values_ahead, running.sums + h * padded + d, padded);
 }
 
 static void attend_decoded(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
@@ -227,9 +241,10 @@ template <int width = lanes>
 static void attend(const Call& call, const Unit& unit, Running& running) noexcept {
     const std::int64_t padded = round_up(call.states[1].shape[3], lanes);
     std::memset(running.sums, 0, static_cast<std::size_t>(unit.heads * padded) * 4);
-    for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(no_score), running.total[h] = Vector{};
+    std::fill_n(running.maximum, most_heads, no_score);
+    for (std::int64_t h = 0; h < unit.heads; ++h) running.total[h] = Vector{};
     if (unit.scoring->sinks && unit.keys.begin == Mask(call).of(call.batch, unit.row).begin)  // the first part has the sinks
-        for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = broadcast(unit.scoring->sinks[unit.first_head + h] * log2_e), running.total[h][0] = 1;
+        for (std::int64_t h = 0; h < unit.heads; ++h) running.maximum[h] = unit.scoring->sinks[unit.first_head + h] * log2_e, running.total[h][0] = 1;
     const float factor = static_cast<float>(call.attributes.real("scale")) * log2_e;
 #if defined(__x86_64__)
     if constexpr (width == 16)
@@ -257,7 +272,8 @@ static Cut cut_of(const Call& call) noexcept {
     cut.partial_floats = call.states[1].shape[3] + 2;
     const std::int64_t merges = rows * kv_heads * cut.slices;
     const std::int64_t room = partial_capacity / (merges * cut.slice_heads * cut.partial_floats);
-    cut.parts = std::max<std::int64_t>(1, std::min({(keys + least_part_keys - 1) / least_part_keys, units_wanted / merges, room}));
+    const std::int64_t least_keys = merges >= 4 ? 2 * least_part_keys : least_part_keys;
+    cut.parts = std::max<std::int64_t>(1, std::min({(keys + least_keys - 1) / least_keys, units_wanted / merges, room}));
     cut.part_keys = round_up((keys + cut.parts - 1) / cut.parts, tile_keys);
     return cut;
 }
@@ -297,7 +313,7 @@ static void attend_part(const Call& call, const Scoring& scoring, const Cut& cut
     for (std::int64_t h = 0; h < unit.heads; ++h) {
         const float total = sum(running.total[h]);
         float* const y = cut.parts == 1 ? call.output.row_f32(row) + (unit.first_head + h) * value_dim : own + (part * cut.slice_heads + h) * cut.partial_floats + 2;
-        if (cut.parts > 1) y[-2] = running.maximum[h][0], y[-1] = total;
+        if (cut.parts > 1) y[-2] = running.maximum[h], y[-1] = total;
         const float divisor = cut.parts > 1 || total == 0 ? 1.0f : total;
         for (std::int64_t d = 0; d < value_dim; ++d) y[d] = running.sums[h * padded + d] / divisor;
     }

@@ -14,8 +14,8 @@
 // |q|, |k| <= 46,000 every partial sum is at most 46,000^2 < 2^31 in magnitude (Cauchy-Schwarz). For normal numbers
 // rounding then moves a score by 5e-5 (root mean square), where f16 keys and queries would move it by 3e-4; with one sum
 // over all dimensions, the scale smaller for it, by 1e-4 at 128 and 2e-4 at 512; larger scores move in proportion, which
-// is why f32 caches keep f32. O = P V stays in f32: an integer sum of products of two 16-bit numbers would overflow after
-// two keys.
+// is why f32 caches keep f32. O = P V goes the same way, a tile at a time: values have one scale per dimension, the weights of a lane
+// one, both bounded as above over the 64 keys. Weights are relative to the largest in the tile.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -38,6 +38,8 @@ namespace tiled {
 
 #include "ops/attention/tiles.h"
 
+#include "ops/decay_power.h"
+
 // Register tile: tile_rows keys (or value dimensions) x `vectors` vectors of lanes. avx512 has 32 registers: 16 sums, 4
 // operands; avx2 and base 16: 8 sums, 2 operands.
 constexpr int vectors = lanes == 16 ? 4 : 2;
@@ -53,15 +55,20 @@ constexpr float log2_e = 1.44269504088896341f;
 constexpr std::int64_t lane_capacity(std::int64_t dim) { return dim <= 128 ? 256 : dim <= 256 ? 128 : 64; }
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// What one unit of work needs, about 620 KB on the stack of its thread. Queries and keys are pairs of words or floats.
+/// What one unit of work needs, about 700 KB on the stack of its thread. Queries and keys are pairs of words or floats.
 struct Scratch {
     alignas(64) float q[64 * most_head_dim];           // [group of lanes][pair of dimensions, or dimension][lane]
     alignas(64) float sums[64 * most_head_dim];          // [group of lanes][value dimension][lane]
     alignas(64) float keys[tile_keys * most_head_dim + 64];    // [pair of dimensions, or dimension][key]
     alignas(64) float values[tile_keys * most_head_dim + 64];  // [key][value dimension]
-    alignas(64) float scores[tile_keys * group];  // [key][lane]
+    alignas(64) float value_words[tile_keys / 2 * most_head_dim];  // [pair of keys][value dimension]
+    alignas(64) float value_scale[most_head_dim];
+    alignas(64) float scores[tile_keys * group];  // [key][lane]; weights as words: [pair of keys][lane]
     alignas(64) float q_scale[256], maximum[256], total[256], slope[256];
     alignas(64) std::int32_t positions[256], first_key[256], last_key[256];  // of the row of each lane; what it sees
+    struct {
+        std::int32_t least_first, most_first, least_last, most_last;
+    } seen[256 / group];  // by the lanes of a group
     alignas(64) float key_scale[tile_keys];
     const float *tile_keys_at, *tile_values_at;  // in place or decoded
 };
@@ -79,10 +86,13 @@ struct Unit {
 struct Tile {
     std::int64_t position, count;  ///< its first key; its keys
     std::int64_t head_dim, value_dim;
-    bool exact;  ///< scores in f32
+    bool exact;  ///< in f32
     /// Words of 32 bits of a query or key.
     std::int64_t depth() const { return exact ? head_dim : (head_dim + 1) / 2; }
 };
+
+// The most that a vector of words may measure, so that no sum of products of two such overflows.
+constexpr float most_length = 46000, most_word = 32767;
 
 /// x = scale * words with |words| <= 46,000 in every piece and each at most 32,767; an odd count is padded with a zero.
 /// Returns the scale.
@@ -107,7 +117,7 @@ static float to_words(const float* x, std::int64_t count, std::int16_t* words) n
         std::memset(words, 0, static_cast<std::size_t>(count) * 2);
         return 0;
     }
-    const float factor = std::min(46000.0f / std::sqrt(square), 32767.0f / most);
+    const float factor = std::min(most_length / std::sqrt(square), most_word / most);
     std::int64_t i = 0;
     for (; i + lanes <= count; i += lanes) store_words(words + i, nearest(load(x + i) * factor));
     for (; i < count; ++i) words[i] = static_cast<std::int16_t>(nearest(broadcast(x[i] * factor))[0]);
@@ -143,10 +153,34 @@ static void prepare_queries(const Call& call, const Unit& unit, const Tile& tile
             }
             s.maximum[l] = sinks ? sinks[unit.head_of(std::min(l, used - 1))] * log2_e : masked_score, s.total[l] = sinks ? 1 : 0;
         }
-        transpose_into(s.keys, depth, s.q + g * depth, group, round_up(std::min(group, used - g), lanes), depth);
+        const std::int64_t filled = round_up(std::min(group, used - g), lanes);
+        transpose_into(s.keys, depth, s.q + g * depth, group, filled, depth);
+        const auto [least_first, most_first] = std::minmax_element(s.first_key + g, s.first_key + g + filled);
+        const auto [least_last, most_last] = std::minmax_element(s.last_key + g, s.last_key + g + filled);
+        s.seen[g / group] = {*least_first, *most_first, *least_last, *most_last};
     }
     std::memset(s.sums, 0, static_cast<std::size_t>(round_up(used, group) * round_up(tile.value_dim, lanes)) * 4);
 }
+
+/// At most 1 / sqrt(x), and less than 0.2 % below it: an estimate by the bits of x, and a step of Newton's, which ends below.
+[[gnu::always_inline]] inline Vector inverse_root(Vector x) {
+    Integers bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits = 0x5F3759DF - (bits >> 1);
+    Vector y;
+    std::memcpy(&y, &bits, sizeof y);
+    return y * fused(x * -0.5f, y * y, broadcast(1.5f));
+}
+/// What numbers with this sum of squares, `most` the largest, are multiplied by to become words.
+[[gnu::always_inline]] inline Vector word_factor(Vector squares, Vector most) {
+    const Vector by_length = inverse_root(squares) * most_length, by_word = most_word / most;
+    return squares == Vector{} ? Vector{} : by_length < by_word ? by_length : by_word;
+}
+/// 1 / factor, or NaN where a number was not finite.
+[[gnu::always_inline]] inline Vector word_scale(Vector squares, Vector factor) { return squares == Vector{} ? Vector{} : squares / (squares * factor); }
+
+/// 2 x 16 bits, |low| and |high| at most 32,767.
+[[gnu::always_inline]] inline Integers join_words(Integers low, Integers high) { return (low & 0xFFFF) | high << 16; }
 
 /// to_words() for 64 keys at once, given and returned with keys across: pairs of words [pair][key].
 static void keys_to_words(const float* keys, std::int64_t dim, float* words, float* scale) noexcept {
@@ -161,15 +195,13 @@ static void keys_to_words(const float* keys, std::int64_t dim, float* words, flo
             }
             square = squares <= square ? square : squares;
         }
-        Vector factor;
-        for (int i = 0; i < lanes; ++i) factor[i] = square[i] == 0 ? 0 : std::min(46000.0f / std::sqrt(square[i]), 32767.0f / most[i]);
+        const Vector factor = word_factor(square, most);
         for (std::int64_t d = 0; d < dim; d += 2) {
             const Integers low = nearest(load(keys + d * tile_keys + j) * factor), high = d + 1 < dim ? nearest(load(keys + (d + 1) * tile_keys + j) * factor) : Integers{};
-            const Integers pair = (low & 0xFFFF) | high << 16;
+            const Integers pair = join_words(low, high);
             std::memcpy(words + d / 2 * tile_keys + j, &pair, sizeof pair);
         }
-        // 1 / factor, or NaN where a number was not finite.
-        store(scale + j, square == Vector{} ? Vector{} : square / (square * factor));
+        store(scale + j, word_scale(square, factor));
     }
 }
 
@@ -182,9 +214,29 @@ static void prepare_keys(const Call& call, const Unit& unit, const Tile& tile, S
     for (float& scale : s.key_scale) scale = 1;
 }
 
+/// The first `count` values of a tile as pairs of words, one scale per dimension; what a missing key of the last pair has is zero.
+static void values_to_words(const float* values, std::int64_t dim, std::int64_t count, float* words, float* scale) noexcept {
+    const std::int64_t padded = round_up(dim, lanes);
+    for (std::int64_t d = 0; d < padded; d += lanes, values += lanes) {
+        Vector most = {}, squares = {};
+        for (std::int64_t j = 0; j < count; ++j) {
+            const Vector v = load(values + j * dim);
+            most = maximum(maximum(most, v), -v), squares = fused(v, v, squares);
+        }
+        const Vector factor = word_factor(squares, most);
+        for (std::int64_t j = 0; j < count; j += 2) {
+            const Integers low = nearest(load(values + j * dim) * factor), high = j + 1 < count ? nearest(load(values + (j + 1) * dim) * factor) : Integers{};
+            const Integers pair = join_words(low, high);
+            std::memcpy(words + j / 2 * padded + d, &pair, sizeof pair);
+        }
+        store(scale + d, word_scale(squares, factor));
+    }
+}
+
 static void prepare_values(const Call& call, const Unit& unit, const Tile& tile, Scratch& s) noexcept {
     const core::Tensor& cache = call.states[1];
     s.tile_values_at = tile_of_values(cache, cache_tile(cache, unit.sequence, unit.kv_head, tile.position), call.isa, s.values);
+    if (!tile.exact) values_to_words(s.tile_values_at, tile.value_dim, tile.count, s.value_words, s.value_scale);
 }
 
 /// Unscaled scores of tile_rows keys from key `j` for V vectors of lanes, in f32.
@@ -280,38 +332,90 @@ static void add_values(const float* values, std::int64_t value_dim, std::int64_t
     }
 }
 
-/// One tile of keys for the V vectors of lanes from lane `g`: scores to weights in place, totals and maxima kept.
+/// O = O * correction + factor * V^T P, with values and weights as pairs of words.
 template <int V>
-static void weigh(Scratch& s, std::int64_t g, std::int64_t count, const Vector (&tile_maximum)[V], Vector (&correction)[V]) noexcept {
-    Vector most[V], total[V];
+static void add_value_words(const Scratch& s, std::int64_t value_dim, std::int64_t count, const Vector (&correction)[V], const Vector (&factor)[V], float* sums) noexcept {
+    const std::int64_t padded = round_up(value_dim, lanes);
+    for (std::int64_t d = 0; d < value_dim; d += tile_rows) {
+        Integers products[tile_rows][V] = {};
+        for (std::int64_t p = 0; p < (count + 1) / 2; ++p) {
+            Bytes weight[V];
+            for (int v = 0; v < V; ++v) weight[v] = load_bytes(s.scores + p * group + v * lanes);
+            for (int i = 0; i < tile_rows; ++i) {
+                const Integers value = broadcast_word(s.value_words + p * padded + d + i);
+                for (int v = 0; v < V; ++v) products[i][v] = dot_words(products[i][v], weight[v], value);
+            }
+        }
+        for (int i = 0; i < tile_rows; ++i)
+            for (int v = 0; v < V; ++v) {
+                float* const place = sums + (d + i) * group + v * lanes;
+                store(place, fused(to_floats(products[i][v]), factor[v] * s.value_scale[d + i], load(place) * correction[v]));
+            }
+    }
+}
+
+/// Scores of a tile become weights relative to `most`, in place; adds them to `total` and their squares to `squares`.
+template <int V>
+static void weigh(float* scores, std::int64_t count, const Vector (&most)[V], Vector (&total)[V], Vector (&squares)[V]) noexcept {
+    for (std::int64_t j = 0; j < count; ++j)
+        for (int v = 0; v < V; ++v) {
+            const Vector weight = decay_power(load(scores + j * group + v * lanes) - most[v]);
+            store(scores + j * group + v * lanes, weight);
+            total[v] += weight, squares[v] = fused(weight, weight, squares[v]);
+        }
+}
+
+/// Weights of a tile times `factor` become pairs of words of neighbouring keys, in place.
+template <int V>
+static void weights_to_words(float* weights, std::int64_t count, const Vector (&factor)[V]) noexcept {
+    if (count & 1) std::memset(weights + count * group, 0, group * sizeof(float));
+    for (std::int64_t j = 0; j < count; j += 2)
+        for (int v = 0; v < V; ++v) {
+            const float* const at = weights + j * group + v * lanes;
+            const Integers pair = join_words(nearest(load(at) * factor[v]), nearest(load(at + group) * factor[v]));
+            std::memcpy(weights + j / 2 * group + v * lanes, &pair, sizeof pair);
+        }
+}
+
+/// Scores of one tile of keys for the V vectors of lanes from lane `g` become weights, and O takes the values up.
+template <int V>
+static void mix_values(Scratch& s, std::int64_t g, std::int64_t count, const Tile& tile, const Vector (&tile_maximum)[V]) noexcept {
+    float* const sums = s.sums + g * round_up(tile.value_dim, lanes);
+    Vector most[V], correction[V], total[V], squares[V] = {};
     for (int v = 0; v < V; ++v) {
         const Vector before = load(s.maximum + g + v * lanes);
         most[v] = maximum(tile_maximum[v], before);
-        correction[v] = power_of_two(before - most[v]);
+        correction[v] = decay_power(before - most[v]);
         total[v] = load(s.total + g + v * lanes) * correction[v];
         store(s.maximum + g + v * lanes, most[v]);
     }
-    for (std::int64_t j = 0; j < count; ++j)
+    if (tile.exact) {
+        weigh<V>(s.scores, count, most, total, squares);
+        add_values<V>(s.tile_values_at, tile.value_dim, count, s.scores, correction, sums);
+    } else {
+        Vector tile_total[V] = {}, to_word[V], factor[V];
+        weigh<V>(s.scores, count, tile_maximum, tile_total, squares);
         for (int v = 0; v < V; ++v) {
-            const Vector weight = power_of_two(load(s.scores + j * group + v * lanes) - most[v]);
-            store(s.scores + j * group + v * lanes, weight);
-            total[v] += weight;
+            const Vector tile_factor = decay_power(tile_maximum[v] - most[v]);
+            to_word[v] = word_factor(squares[v], broadcast(1.0f));
+            factor[v] = tile_factor / to_word[v], total[v] = fused(tile_total[v], tile_factor, total[v]);
         }
+        weights_to_words<V>(s.scores, count, to_word);
+        add_value_words<V>(s, tile.value_dim, count, correction, factor, sums);
+    }
     for (int v = 0; v < V; ++v) store(s.total + g + v * lanes, total[v]);
 }
 
 /// One tile for the V vectors of lanes from lane `g`, as far as its last lane sees.
 template <int V>
 static void attend_lanes(Scratch& s, const Unit& unit, std::int64_t g, const Tile& tile) noexcept {
-    const auto [least_first, most_first] = std::minmax_element(s.first_key + g, s.first_key + g + V * lanes);
-    const auto [least_last, most_last] = std::minmax_element(s.last_key + g, s.last_key + g + V * lanes);
-    const std::int64_t count = std::min(tile.count, *most_last + 1 - tile.position);
-    if (count <= 0 || tile.position + count <= *least_first) return;
-    const bool mask = round_up(count, tile_rows) > *least_last + 1 - tile.position || *most_first > tile.position;
-    Vector tile_maximum[V], correction[V];
+    const auto& seen = s.seen[g / group];
+    const std::int64_t count = std::min(tile.count, seen.most_last + 1 - tile.position);
+    if (count <= 0 || tile.position + count <= seen.least_first) return;
+    const bool mask = round_up(count, tile_rows) > seen.least_last + 1 - tile.position || seen.most_first > tile.position;
+    Vector tile_maximum[V];
     score<V>(s, unit, g, tile, count, mask, tile_maximum);
-    weigh<V>(s, g, count, tile_maximum, correction);
-    add_values<V>(s.tile_values_at, tile.value_dim, count, s.scores, correction, s.sums + g * round_up(tile.value_dim, lanes));
+    mix_values<V>(s, g, count, tile, tile_maximum);
 }
 
 static void attend_tile(Scratch& s, const Unit& unit, const Tile& tile) noexcept {
