@@ -140,7 +140,7 @@ int main(int argc, char** argv) {
             if (argc < 4 || std::strcmp(argv[3], format) == 0) measure(shape, format, rounds, pool, peak);
     };
     measure_in({"f32", "f16", "q8_0"}, {32, 4, 64, 512, 0, 1}, repetitions);
-    measure_in({"f16"}, {32, 32, 64, 512, 0, 1}, repetitions);
+    measure_in({"f16", "q8_0", "q4_0"}, {32, 32, 64, 512, 0, 1}, repetitions);
     measure_in({"f16"}, {32, 8, 128, 512, 0, 1}, repetitions);
     measure_in({"f16", "q8_0"}, {32, 4, 64, 512, 7680, 1}, std::max(1, repetitions / 3));
     measure_in({"f32", "f16", "bf16", "q8_0", "q4_0"}, {32, 4, 64, 1, 8191, 22}, repetitions);
