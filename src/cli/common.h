@@ -20,7 +20,7 @@ struct ModelOptions {
     std::int64_t threads = 0;   ///< 0: one per core
     std::int64_t context = 0;   ///< 0: the model's own
     std::int64_t batch = 512;
-    std::string kv_format = "f32";
+    std::string kv_format = "f16";
     bool no_pack = false;
     bool fast = false;
 
