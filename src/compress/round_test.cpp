@@ -1,4 +1,4 @@
-// Rounding and importance on a small synthetic model.
+// Rounding with and without importance.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,10 +6,8 @@
 #include <limits>
 #include <random>
 
-#include "compress/importance.h"
 #include "compress/registry.h"
 #include "core/error.h"
-#include "files/synthetic.h"
 #include "formats/registry.h"
 
 namespace tailor::compress {
@@ -73,23 +71,6 @@ TEST(Round, RefusesNanAndRowsThatDoNotFit) {
     EXPECT_THROW(get("round").apply({random_matrix(4, 100), formats::get("q4_k"), {}, pool}), core::Error);
     source.row_f32(3)[17] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_THROW(get("round").apply({source, formats::get("q4_k"), {}, pool}), core::Error);
-}
-
-TEST(Importance, IsTheMeanSquareOfEveryMatmulInput) {
-    core::Pool pool(2);
-    const auto model = run::LanguageModel::from_file(files::make_synthetic("llama-tiny", formats::get("f32")));
-    run::Session session(model, pool, {.context = 16, .batch = 16});
-    run::Windows windows = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
-    const Importance importance = Importance::measure(session, windows);
-    const std::span<const float> q = importance.of("blk.0.attn_q.weight");
-    ASSERT_EQ(64u, q.size());
-    // The first layer's input is rms_norm(embedding): with norm weights near 1 its mean square is near 1.
-    double mean = 0;
-    for (const float v : q) mean += v / 64;
-    EXPECT_NEAR(mean, 1, 0.2);
-    EXPECT_TRUE(std::equal(q.begin(), q.end(), importance.of("blk.0.attn_k.weight").begin()));
-    EXPECT_EQ(192u, importance.of("blk.1.ffn_down.weight").size());
-    EXPECT_TRUE(importance.of("blk.1.ffn_norm.weight").empty());
 }
 
 }  // namespace

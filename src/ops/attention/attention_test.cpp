@@ -96,7 +96,9 @@ TEST(Attention, ACacheGivesBackWhatWasWritten) {
                 const std::vector<double> read = read_position(cache, side, r / 300, r / 100 % 3, r % 100);
                 for (std::size_t i = 0; i < 64; ++i) error += std::pow(read[i] - written[static_cast<std::size_t>(r)][i], 2) / (600 * 64);
             }
-            EXPECT_LE(std::sqrt(error), 1.15 * cache.format->facts.gaussian_relative_rmse + 1e-7) << format;
+            // As good as the format's own encoder, but for q8_0, which is rounded without a search.
+            const double worse = std::string_view(format) == "q8_0" ? 1.15 : 1.03;
+            EXPECT_LE(std::sqrt(error), worse * cache.format->facts.gaussian_relative_rmse + 1e-7) << format;
         }
 }
 

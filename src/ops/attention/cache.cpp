@@ -1,8 +1,8 @@
 // Writing and reading single positions of the cache; see cache.h.
 //
 // Codes of q8_0 come from plain rounding, the largest of 32 values being 127: what the search of the format's own encoder
-// gains on weights, 2 % of the error, is not worth 0.1 ms per prompt token here. Codes of q4_0 come from three scales that are tried, where
-// the encoder's search is within 1 % of the error in twenty times the time. All others are encoded by their format.
+// gains, 12 % of an error of half a percent, is not worth 0.1 ms per prompt token here. Codes of q4_0 come from three scales that are
+// tried, which is within 1 % of the error of the encoder's search in a twentieth of its time. All others are encoded by their format.
 #include "ops/attention/cache.h"
 
 #include <cmath>
