@@ -7,13 +7,15 @@
 // an associative operation, so every cut is right: Dao et al., "Flash-Decoding", 2023; Sanovar et al., "Lean Attention", 2024.
 //
 // Decoding one token reads every key and value once, so memory is the limit if each decoded one serves all the query heads
-// of its kv head. Here keys lie across the vectors, 64 at a time, as the cache has them: they are decoded once per kv head, and the
-// registers hold the products of four heads with them. Caches of 4- and 8-bit blocks are multiplied as integers where the
+// of its kv head. Here keys lie across the vectors, 64 at a time, as the cache has them, and the registers hold the products of four
+// heads with them. f16 and bf16 become f32 in registers where the processor converts them (a buffer between costs a fifth), other formats once
+// per kv head. Caches of 4- and 8-bit blocks are multiplied as integers where the
 // processor can (split_codes.h): decoded to f32, eight heads would need more multiplications than fit in the time of reading.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "cpu/simd.h"
@@ -33,6 +35,7 @@ namespace split {
 #include "ops/attention/tiles.h"
 
 #include "ops/decay_power.h"
+#include "ops/stored_numbers.h"
 
 // Vectors of keys, or of value dimensions, in a register tile with four heads: 16 sums at avx512, 8 below it.
 constexpr int vectors = lanes == 16 ? 4 : 2;
@@ -95,14 +98,14 @@ struct Ahead {
 static inline Ahead next_tile(const std::byte* tile, std::int64_t bytes, std::int64_t steps) { return {tile + bytes, (bytes / 64 + steps - 1) / steps * 64}; }
 
 /// scores[h][key] = factor * q[h] . key for H heads and V vectors of keys.
-template <int H, int V>
-static void score(const float* q, std::int64_t dim, const float* keys, float factor, Ahead& ahead, float* scores) noexcept {
+template <class Number, int H, int V>
+static void score(const float* q, std::int64_t dim, const std::byte* keys, float factor, Ahead& ahead, float* scores) noexcept {
     Vector products[H][V] = {};
     Ahead prefetch = ahead;
     for (std::int64_t d = 0; d < dim; ++d) {
         prefetch.step();
         Vector key[V];
-        for (int v = 0; v < V; ++v) key[v] = load(keys + d * tile_keys + v * lanes);
+        for (int v = 0; v < V; ++v) key[v] = Number::values(keys + (d * tile_keys + v * lanes) * Number::bytes);
         for (int h = 0; h < H; ++h) {
             const Vector query = broadcast(q[h * dim + d]);
             for (int v = 0; v < V; ++v) products[h][v] = fused(query, key[v], products[h][v]);
@@ -114,15 +117,15 @@ static void score(const float* q, std::int64_t dim, const float* keys, float fac
 }
 
 /// sums[h] = sums[h] * correction[h] + factor[h] * (sum over keys of weights[h][key] * values[key]), for H heads and V vectors of dimensions.
-template <int H, int V>
-static void add_values(const float* weights, const float* values, std::int64_t dim, std::int64_t count, const float* correction, const float* factor, Ahead& ahead, float* sums,
+template <class Number, int H, int V>
+static void add_values(const float* weights, const std::byte* values, std::int64_t dim, std::int64_t count, const float* correction, const float* factor, Ahead& ahead, float* sums,
                        std::int64_t sums_stride) noexcept {
     Vector total[H][V] = {};
     Ahead prefetch = ahead;
     for (std::int64_t j = 0; j < count; ++j) {
         prefetch.step();
         Vector value[V];
-        for (int v = 0; v < V; ++v) value[v] = load(values + j * dim + v * lanes);
+        for (int v = 0; v < V; ++v) value[v] = Number::values(values + (j * dim + v * lanes) * Number::bytes);
         for (int h = 0; h < H; ++h) {
             const Vector weight = broadcast(weights[h * tile_keys + j]);
             for (int v = 0; v < V; ++v) total[h][v] = fused(weight, value[v], total[h][v]);
@@ -189,38 +192,48 @@ static void weigh_all(const Unit& unit, std::int64_t tile_begin, float* scores, 
 
 #include "ops/attention/split_codes.h"
 
-using Score = void (*)(const float*, std::int64_t, const float*, float, Ahead&, float*) noexcept;
-using AddValues = void (*)(const float*, const float*, std::int64_t, std::int64_t, const float*, const float*, Ahead&, float*, std::int64_t) noexcept;
-constexpr Score score_of_heads[] = {nullptr, &score<1, vectors>, &score<2, vectors>, &score<3, vectors>, &score<4, vectors>};
-template <int H>
-constexpr AddValues add_to_heads[] = {nullptr, &add_values<H, 1>, &add_values<H, 2>, &add_values<H, std::min(3, vectors)>, &add_values<H, vectors>};
-constexpr const AddValues* add_values_of_heads[] = {nullptr, add_to_heads<1>, add_to_heads<2>, add_to_heads<3>, add_to_heads<4>};
+using Score = void (*)(const float*, std::int64_t, const std::byte*, float, Ahead&, float*) noexcept;
+using AddValues = void (*)(const float*, const std::byte*, std::int64_t, std::int64_t, const float*, const float*, Ahead&, float*, std::int64_t) noexcept;
+template <class Number>
+constexpr Score score_of_heads[] = {nullptr, &score<Number, 1, vectors>, &score<Number, 2, vectors>, &score<Number, 3, vectors>, &score<Number, 4, vectors>};
+template <class Number, int H>
+constexpr AddValues add_to_heads[] = {nullptr, &add_values<Number, H, 1>, &add_values<Number, H, 2>, &add_values<Number, H, std::min(3, vectors)>, &add_values<Number, H, vectors>};
+template <class Number>
+constexpr const AddValues* add_values_of_heads[] = {nullptr, add_to_heads<Number, 1>, add_to_heads<Number, 2>, add_to_heads<Number, 3>, add_to_heads<Number, 4>};
 
-/// One tile of keys and values of a cache in any format.
+/// One tile of keys and values: Halves and UpperHalves are read where they stand in the cache; Floats are decoded first, unless it has f32.
+template <class Number>
 static void attend_tile(const Call& call, const Unit& unit, std::int64_t tile_begin, float factor, Scratch& s, Running& running) noexcept {
+    constexpr bool decodes = Number::bytes == 4;
     const core::Tensor &k_cache = call.states[0], &v_cache = call.states[1];
     const std::int64_t head_dim = k_cache.shape[3], value_dim = v_cache.shape[3], sequence = call.batch.sequences[static_cast<std::size_t>(unit.row)];
     const std::byte *const key_tile = cache_tile(k_cache, sequence, unit.kv_head, tile_begin), *const value_tile = cache_tile(v_cache, sequence, unit.kv_head, tile_begin);
-    const float* const keys = tile_of_keys(k_cache, key_tile, call.isa, s.keys, s.rows);
+    const std::byte* const keys = decodes ? reinterpret_cast<const std::byte*>(tile_of_keys(k_cache, key_tile, call.isa, s.keys, s.rows)) : key_tile;
     const float* const q = call.inputs[0].row_f32(unit.row) + unit.first_head * head_dim;
     const std::int64_t end = unit.within(tile_begin).end, fours = (unit.heads + 3) / 4, padded = round_up(value_dim, lanes);
     Ahead keys_ahead = next_tile(key_tile, tile_keys * k_cache.format->row_bytes(head_dim), fours * (tile_keys / (vectors * lanes)) * head_dim);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
         for (std::int64_t j = 0; j < end; j += vectors * lanes)
-            score_of_heads[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, keys + j, factor, keys_ahead, s.scores + h * tile_keys + j);
+            score_of_heads<Number>[std::min<std::int64_t>(4, unit.heads - h)](q + h * head_dim, head_dim, keys + j * Number::bytes, factor, keys_ahead, s.scores + h * tile_keys + j);
     Moved moved;
     weigh_all(unit, tile_begin, s.scores, running, moved);
-    const float* const values = tile_of_values(v_cache, value_tile, call.isa, s.rows);
+    const std::byte* const values = decodes ? reinterpret_cast<const std::byte*>(tile_of_values(v_cache, value_tile, call.isa, s.rows)) : value_tile;
     Ahead values_ahead = next_tile(value_tile, tile_keys * v_cache.format->row_bytes(value_dim), fours * ((padded + vectors * lanes - 1) / (vectors * lanes)) * tile_keys);
     for (std::int64_t h = 0; h < unit.heads; h += 4)
         for (std::int64_t d = 0; d < padded; d += vectors * lanes)
-            add_values_of_heads[std::min<std::int64_t>(4, unit.heads - h)][std::min<std::int64_t>(vectors, (padded - d) / lanes)](
-                s.scores + h * tile_keys, values + d, value_dim, end, moved.correction + h, moved.tile_factor + h, values_ahead, running.sums + h * padded + d, padded);
+            add_values_of_heads<Number>[std::min<std::int64_t>(4, unit.heads - h)][std::min<std::int64_t>(vectors, (padded - d) / lanes)](
+                s.scores + h * tile_keys, values + d * Number::bytes, value_dim, end, moved.correction + h, moved.tile_factor + h, values_ahead, running.sums + h * padded + d, padded);
 }
 
-static void attend_decoded(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
+template <class Number>
+static void attend_tiles(const Call& call, const Unit& unit, float factor, Running& running) noexcept {
     Scratch s;
-    for (std::int64_t j = unit.keys.begin / tile_keys * tile_keys; j < unit.keys.end; j += tile_keys) attend_tile(call, unit, j, factor, s, running);
+    for (std::int64_t j = unit.keys.begin / tile_keys * tile_keys; j < unit.keys.end; j += tile_keys) attend_tile<Number>(call, unit, j, factor, s, running);
+}
+
+/// Whether a cache of `format` can be read in place: the processor converts its numbers, and no vector reads beyond a row of values.
+static bool reads_in_place(const Call& call, std::string_view format) noexcept {
+    return lanes > 4 && call.states[0].format->name == format && call.states[1].format->name == format && call.states[1].shape[3] % lanes == 0;
 }
 
 #if defined(__x86_64__)
@@ -254,7 +267,9 @@ static void attend(const Call& call, const Unit& unit, Running& running) noexcep
             default: break;
         }
 #endif
-    attend_decoded(call, unit, factor, running);
+    if (reads_in_place(call, "f16")) return attend_tiles<Halves>(call, unit, factor, running);
+    if (reads_in_place(call, "bf16")) return attend_tiles<UpperHalves>(call, unit, factor, running);
+    attend_tiles<Floats>(call, unit, factor, running);
 }
 
 static Cut cut_of(const Call& call) noexcept {

@@ -25,34 +25,7 @@ constexpr std::int64_t most_rows = 128;
 // GCC 12 unrolls loops of up to sixteen rounds: with 24 rows at avx512 the sums stayed in memory, and a third of the speed was gone.
 constexpr int tile_rows = lanes == 4 ? 3 : lanes == 8 ? 6 : 16;
 
-// How a panel holds its values, and `lanes` of them as floats.
-struct Floats {
-    static constexpr std::int64_t bytes = 4;
-    [[gnu::always_inline]] static inline Vector values(const std::byte* p) { return load(reinterpret_cast<const float*>(p)); }
-};
-struct Halves {
-    static constexpr std::int64_t bytes = 2;
-    [[gnu::always_inline]] static inline Vector values(const std::byte* p) { return load_halves(p); }
-};
-struct UpperHalves {  // bf16: the upper 16 bits of a float
-    static constexpr std::int64_t bytes = 2;
-    template <class Bits = Integers>  // a template so that only the branch of this level is compiled
-    [[gnu::always_inline]] static inline Vector values(const std::byte* p) {
-        constexpr int width = sizeof(Bits) / 4;
-        Bits bits;
-#if defined(__x86_64__)
-        // The form without a mask reads an undefined register in GCC 12, which then warns.
-        if constexpr (width == 16) bits = (Bits)_mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-        else if constexpr (width == 8) bits = (Bits)_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-        else bits = (Bits)_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-#else
-        std::uint16_t halves[width];
-        std::memcpy(halves, p, sizeof halves);
-        for (int i = 0; i < width; ++i) bits[i] = halves[i];
-#endif
-        return (Vector)(bits << 16);
-    }
-};
+#include "ops/stored_numbers.h"
 
 // x is [count][rows], w [count][16], sums [rows][16]; weights are asked for `ahead_bytes` ahead of their use.
 template <class Stored, int rows>
