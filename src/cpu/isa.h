@@ -41,4 +41,11 @@ struct PerIsa {
     }
 };
 
+/// The function for this processor, whatever TAILOR_ISA says: for what gives the same bits at every level.
+template <class Function>
+Function fastest(const PerIsa<Function>& functions) {
+    static const Isa level = highest_isa();
+    return functions.at(level);
+}
+
 }  // namespace tailor::cpu

@@ -29,6 +29,14 @@
 [[gnu::always_inline]] inline Bytes even_bytes(Bytes v) { return (Bytes)((Unsigned)v & 0x00FF00FFu); }
 [[gnu::always_inline]] inline Bytes odd_bytes(Bytes v) { return (Bytes)((UnsignedWords)v >> 8); }
 [[gnu::always_inline]] inline Vector to_floats(Integers v) { return __builtin_convertvector(v, Vector); }
+/// Nearest integers, ties to even, for |x| < 2^22.
+[[gnu::always_inline]] inline Integers nearest(Vector x) {
+    const Vector magic = broadcast(12582912.0f), shifted = x + magic;  // 1.5 * 2^23: adding it rounds to an integer, in the low bits
+    Integers bits, base;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    std::memcpy(&base, &magic, sizeof base);
+    return bits - base;
+}
 /// Sum of all lanes, folded in halves so that the order is the same for every caller.
 [[gnu::always_inline]] inline float sum(Vector v) {
     float x[lanes];

@@ -81,11 +81,4 @@ std::uint16_t search_ternary(const float* values, const float* importance, std::
 /// x ~ +-d for `count` values (up to 256): the f16 nearest to the weighted mean magnitude, the exact optimum.
 std::uint16_t search_magnitude(const float* values, const float* importance, int count) noexcept;
 
-/// The function for this processor. TAILOR_ISA does not matter here: every level gives the same bits.
-template <class Function>
-Function fastest(const cpu::PerIsa<Function>& functions) {
-    static const cpu::Isa level = cpu::highest_isa();
-    return functions.at(level);
-}
-
 }  // namespace tailor::formats

@@ -52,10 +52,8 @@ namespace tailor::formats::entries {
 using Encode = void (*)(const float*, const float*, std::byte*, std::int64_t) noexcept;
 static constexpr cpu::PerIsa<Encode> encode_at = TAILOR_EACH_ISA(encode);
 
-// The same bits at every level.
 static void encode_here(const float* values, const float* importance, std::byte* blocks, std::int64_t count) noexcept {
-    static const cpu::Isa level = cpu::highest_isa();
-    encode_at.at(level)(values, importance, blocks, count);
+    fastest(encode_at)(values, importance, blocks, count);
 }
 
 extern const Format f16 = {

@@ -34,8 +34,7 @@ static void round_to_bytes(const float* x, std::byte* blocks, std::int64_t count
 
 [[gnu::always_inline]] static inline cpu::base::Vector nearest_code(cpu::base::Vector x) noexcept {
     using namespace cpu::base;
-    const Vector magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer
-    return maximum(minimum(x + magic - magic, broadcast(7.0f)), broadcast(-8.0f));
+    return maximum(minimum(to_floats(nearest(x)), broadcast(7.0f)), broadcast(-8.0f));
 }
 
 /// Blocks of q4_0. The value of the largest magnitude becomes -8.6, -8 or -7.4 before rounding; then the scale is the best one for the codes.

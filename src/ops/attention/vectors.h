@@ -1,4 +1,4 @@
-// Vector primitives of attention beyond cpu/simd.h: 2^x, tanh, rounding, transposes.
+// Vector primitives of attention beyond cpu/simd.h: 2^x, tanh, transposes.
 //
 // Included inside each instruction-set level's namespace under that level's target, after `using namespace
 // cpu::TAILOR_ISA`; hence no include guard and no includes.
@@ -36,14 +36,6 @@
     return v;
 }
 [[gnu::always_inline]] inline Integers broadcast_integer(std::int32_t x) { return x - Integers{}; }
-/// Nearest integers, ties to even, for |x| < 2^22.
-[[gnu::always_inline]] inline Integers nearest(Vector x) {
-    const Vector magic = broadcast(12582912.0f), shifted = x + magic;
-    Integers bits, base;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    std::memcpy(&base, &magic, sizeof base);
-    return bits - base;
-}
 
 /// Stores integers within 16 bits as such. A template, so that only the instructions of this level are compiled; GCC 12 takes
 /// the lanes of a plain conversion out one by one.

@@ -92,8 +92,7 @@ template <int values>
     }
     const std::int32_t bits = largest_everywhere(size_bits)[0];
     const float size = std::bit_cast<float>(bits), inverse = bits > 0 && bits < infinite ? limit / size : 0.0f;
-    const Vector magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer, in the low bits
-    for (int i = 0; i < values / lanes; ++i) integers[i] = (Integers)(v[i] * inverse + magic) - 0x4B400000;
+    for (int i = 0; i < values / lanes; ++i) integers[i] = nearest(v[i] * inverse);
     return bits < infinite ? size / limit : std::numeric_limits<float>::quiet_NaN();
 }
 
