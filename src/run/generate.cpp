@@ -60,11 +60,13 @@ class Output {
 text::TokenId choose(Sampler& sampler, std::span<const float> logits, std::span<const text::TokenId> history, text::grammar::TokenMask* mask, std::int64_t left) {
     if (mask->least_tokens() > left) core::fail(core::ErrorKind::usage, "the grammar needs at least {} more tokens, and only {} may be written", mask->least_tokens(), left);
     const auto some = [](std::span<const std::uint64_t> bits) { return std::any_of(bits.begin(), bits.end(), [](std::uint64_t b) { return b != 0; }); };
-    if (!some(mask->allowed())) core::fail(core::ErrorKind::unsupported, "the vocabulary has no token that the grammar allows here");
-    text::TokenId id = sampler.sample(logits, history, mask->allowed());
+    std::span<const std::uint64_t> allowed = mask->allowed();
+    if (!some(allowed)) core::fail(core::ErrorKind::unsupported, "the vocabulary has no token that the grammar allows here");
+    text::TokenId id = sampler.sample(logits, history, allowed);
     if (!mask->leaves_time(id, left)) {
-        if (!some(mask->allowed(left))) core::fail(core::ErrorKind::usage, "with this vocabulary the grammar needs more than the {} tokens that may be written", left);
-        id = sampler.sample(logits, history, mask->allowed(left));
+        allowed = mask->allowed(left);
+        if (!some(allowed)) core::fail(core::ErrorKind::usage, "with this vocabulary the grammar needs more than the {} tokens that may be written", left);
+        id = sampler.sample(logits, history, allowed);
     }
     mask->accept(id);
     return id;

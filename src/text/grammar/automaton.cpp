@@ -20,83 +20,140 @@ Automaton::Automaton(Rules rules, std::int64_t reach) : rules_(std::move(rules))
             alike_[e] = many ? alike_[static_cast<std::size_t>(later)] : static_cast<std::int32_t>(e);
         }
     }
+    find_classes();
+    find_beginnings();
     clear();
 }
 
+void Automaton::find_classes() {
+    std::bitset<257> bounds;
+    for (const Element& e : rules_.elements)
+        if (e.kind == Element::Kind::bytes) bounds.set(e.low), bounds.set(std::size_t{e.high} + 1);
+    for (std::size_t byte = 1; byte < 256; ++byte) class_of_[byte] = static_cast<std::uint8_t>(class_of_[byte - 1] + bounds[byte]);
+    classes_ = std::size_t{class_of_[255]} + 1;
+}
+
+// Adds what an alternative may begin with, as far as that is known of the rules in it.
+void Automaton::add_beginning(std::int32_t element, Beginning& out) const {
+    for (bool empty = true; empty; ++element) {
+        const Element& e = rules_.elements[static_cast<std::size_t>(element)];
+        empty = e.kind == Element::Kind::rule && may_be_empty(element);
+        if (e.kind == Element::Kind::rule) {
+            const Beginning& inner = beginnings_[static_cast<std::size_t>(e.rule)];
+            out.bytes |= inner.bytes, out.bounds |= inner.bounds;
+        } else if (e.kind == Element::Kind::bytes) {
+            out.bounds.set(e.low), out.bounds.set(std::size_t{e.high} + 1);
+            for (std::size_t byte = e.low; byte <= e.high; ++byte) out.bytes.set(byte);
+        }
+    }
+}
+
+// By repeating until nothing changes, forwards and backwards: rules refer to later and to earlier ones.
+void Automaton::find_beginnings() {
+    const std::size_t count = rules_.alternatives.size();
+    beginnings_.resize(count);
+    for (bool changed = true, forwards = true; changed; forwards = !forwards) {
+        changed = false;
+        for (std::size_t n = 0; n < count; ++n) {
+            Beginning& rule = beginnings_[forwards ? n : count - 1 - n];
+            const Beginning before = rule;
+            for (const std::int32_t first : rules_.alternatives[forwards ? n : count - 1 - n]) add_beginning(first, rule);
+            changed |= rule != before;
+        }
+    }
+}
+
 void Automaton::clear() {
-    frames_.assign({{-1, -1, 0, done}, {-1, -1, 0, outside}});
-    frame_ids_.clear();
-    state_ids_.clear();
+    numbers_.emplace(this);
+    frames_.assign({{-1, -1, 0, false, done}, {-1, -1, 0, true, outside}});
     states_.clear();
+    transitions_.clear();
     seen_.assign(2, 0);
     closure_ = 0;
-    state_of(std::vector<FrameId>{});
+    state_of({});
     std::vector<FrameId> first;
-    ++closure_;
-    for (const std::int32_t element : rules_.alternatives[static_cast<std::size_t>(rules_.root)]) add_closure(frame_of(element, done), first);
+    for (const std::int32_t element : rules_.alternatives[static_cast<std::size_t>(rules_.root)]) first.push_back(return_frame(element, done));
     start_ = state_of(std::move(first));
 }
 
-std::size_t Automaton::Hash::operator()(const std::vector<FrameId>& frames) const {
+std::size_t Automaton::Hash::operator()(StateId state) const {
     std::uint64_t hash = 0x9E3779B97F4A7C15u;
-    for (const FrameId f : frames) hash = (hash ^ static_cast<std::uint64_t>(f)) * 0xFF51AFD7ED558CCDu, hash ^= hash >> 32;
+    for (const FrameId f : automaton->frames(state)) hash = (hash ^ static_cast<std::uint64_t>(f)) * 0xFF51AFD7ED558CCDu, hash ^= hash >> 32;
     return hash;
 }
 
 FrameId Automaton::frame_of(std::int32_t element, FrameId parent) {
     const std::uint64_t key = static_cast<std::uint64_t>(element) << 32 | static_cast<std::uint32_t>(parent);
-    const auto [it, is_new] = frame_ids_.try_emplace(key, static_cast<FrameId>(frames_.size()));
+    const auto [it, is_new] = numbers_->frames.try_emplace(key, static_cast<FrameId>(frames_.size()));
     if (is_new) {
-        frames_.push_back({element, parent, rules_.least_bytes[static_cast<std::size_t>(element)] + frames_[static_cast<std::size_t>(parent)].least_bytes});
+        const Frame& below = frames_[static_cast<std::size_t>(parent)];
+        frames_.push_back({element, parent, rules_.least_bytes[static_cast<std::size_t>(element)] + below.least_bytes, below.above_outside});
         seen_.push_back(0);
     }
     return it->second;
 }
 
-// Adds the frames before bytes that are reached from one without reading any. A place met twice in one closure is left the second
-// time, which also ends repetitions of nothing.
-void Automaton::add_closure(FrameId start, std::vector<FrameId>& out) {
-    std::vector<FrameId> pending{start};
-    while (!pending.empty()) {
-        const FrameId frame = pending.back();
-        pending.pop_back();
-        if (seen_[static_cast<std::size_t>(frame)] == closure_) continue;
+// The frame of a place in a rule, or at its end the one that it returns to, which stands before the end of none. So the last thing of a
+// rule returns to where the rule would, and a repetition does not grow.
+FrameId Automaton::return_frame(std::int32_t element, FrameId parent) {
+    return rules_.elements[static_cast<std::size_t>(element)].kind == Element::Kind::end ? parent : frame_of(element, parent);
+}
+
+bool Automaton::may_begin(std::int32_t element, std::uint8_t byte) const {
+    for (;; ++element) {
+        const Element& e = rules_.elements[static_cast<std::size_t>(element)];
+        if (e.kind == Element::Kind::bytes) return byte >= e.low && byte <= e.high;
+        if (e.kind == Element::Kind::end) return false;
+        if (beginnings_[static_cast<std::size_t>(e.rule)].bytes[byte]) return true;
+        if (!may_be_empty(element)) return false;
+    }
+}
+
+// Adds to after_ the frames behind `byte` that are reached from one without reading any other, and to bounds_ the bytes before which they may
+// change. A place met twice for one byte is left the second time, which also ends repetitions of nothing.
+void Automaton::read_byte(FrameId start, std::uint8_t byte) {
+    pending_.assign(1, start);
+    while (!pending_.empty()) {
+        const FrameId frame = pending_.back();
+        pending_.pop_back();
+        if (frame == done || frame == outside || seen_[static_cast<std::size_t>(frame)] == closure_) continue;
         seen_[static_cast<std::size_t>(frame)] = closure_;
-        if (frame == done || frame == outside) {
-            out.push_back(frame);
+        const auto [element, parent, least, above_outside, alike] = frames_[static_cast<std::size_t>(frame)];
+        const Element& e = rules_.elements[static_cast<std::size_t>(element)];
+        if (e.kind == Element::Kind::bytes) {
+            bounds_.set(e.low), bounds_.set(std::size_t{e.high} + 1);
+            if (byte >= e.low && byte <= e.high) after_.push_back(return_frame(element + 1, parent));
             continue;
         }
-        const auto [element, parent, least, alike] = frames_[static_cast<std::size_t>(frame)];
-        const Element& e = rules_.elements[static_cast<std::size_t>(element)];
-        if (e.kind == Element::Kind::bytes) out.push_back(frame);
-        else if (e.kind == Element::Kind::end) pending.push_back(parent);
-        else {
-            // The last thing of a rule returns to where the rule would: a repetition does not grow.
-            const bool last = rules_.elements[static_cast<std::size_t>(element) + 1].kind == Element::Kind::end;
-            const FrameId back = last ? parent : frame_of(element + 1, parent);
-            for (const std::int32_t first : rules_.alternatives[static_cast<std::size_t>(e.rule)]) pending.push_back(frame_of(first, back));
+        const Beginning& beginning = beginnings_[static_cast<std::size_t>(e.rule)];
+        const bool begins = beginning.bytes[byte];
+        bounds_ |= beginning.bounds;
+        if (!begins && !may_be_empty(element)) continue;
+        const FrameId back = return_frame(element + 1, parent);
+        if (may_be_empty(element)) pending_.push_back(back);
+        for (const std::int32_t first : rules_.alternatives[static_cast<std::size_t>(e.rule)]) {
+            if (!begins || !may_begin(first, byte)) continue;
+            const bool is_byte = rules_.elements[static_cast<std::size_t>(first)].kind == Element::Kind::bytes;
+            if (is_byte) after_.push_back(return_frame(first + 1, back));
+            else pending_.push_back(frame_of(first, back));
         }
     }
 }
 
 StateId Automaton::state_of(std::vector<FrameId> frames) {
     std::sort(frames.begin(), frames.end());
-    const auto [it, is_new] = state_ids_.try_emplace(std::move(frames), static_cast<StateId>(states_.size()));
-    if (is_new) {
-        State& state = states_.emplace_back();
-        state.frames = it->first;
-        state.least_bytes = std::int64_t{1} << 60;
-        state.leaves = std::binary_search(state.frames.begin(), state.frames.end(), outside);
-        for (const FrameId f : state.frames) state.least_bytes = std::min(state.least_bytes, frames_[static_cast<std::size_t>(f)].least_bytes);
+    frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
+    State& state = states_.emplace_back();
+    state.frames = std::move(frames);
+    const auto [it, is_new] = numbers_->states.insert(static_cast<StateId>(states_.size()) - 1);
+    if (!is_new) {
+        states_.pop_back();
+        return *it;
     }
-    return it->second;
-}
-
-StateId Automaton::state_of(FrameId frame) {
-    std::vector<FrameId> frames;
-    ++closure_;
-    add_closure(frame, frames);
-    return state_of(std::move(frames));
+    state.least_bytes = std::int64_t{1} << 60;
+    for (const FrameId f : state.frames) state.least_bytes = std::min(state.least_bytes, frames_[static_cast<std::size_t>(f)].least_bytes);
+    transitions_.resize(states_.size() * classes_, -1);
+    return *it;
 }
 
 // Frames of repetitions of repetitions are counted at each level, so what lies below is replaced as well.
@@ -115,13 +172,11 @@ StateId Automaton::alike(StateId state) {
     if (states_[static_cast<std::size_t>(state)].alike >= 0) return states_[static_cast<std::size_t>(state)].alike;
     std::vector<FrameId> replaced;
     for (const FrameId f : frames(state)) replaced.push_back(alike_frame(f));
-    std::sort(replaced.begin(), replaced.end());
-    replaced.erase(std::unique(replaced.begin(), replaced.end()), replaced.end());
     const StateId result = state_of(std::move(replaced));
     return states_[static_cast<std::size_t>(state)].alike = result;
 }
 
-constexpr int inner_places = 3;
+constexpr int inner_places = 2;
 
 FrameId Automaton::inner_part(FrameId frame) {
     std::array<std::int32_t, inner_places> places;
@@ -137,32 +192,16 @@ FrameId Automaton::outer_part(FrameId frame) const {
     return frame;
 }
 
-bool Automaton::has(StateId state, FrameId frame) const {
-    const std::vector<FrameId>& all = frames(state);
-    return std::binary_search(all.begin(), all.end(), frame);
-}
-
-// Bytes between the same bounds of all ranges lead to the same state, which is found once for all of them.
+// All bytes between two bounds lead to the same state, which is found once for them.
 StateId Automaton::find_step(StateId state, std::uint8_t byte) {
-    std::vector<FrameId> after;
-    int first = 0, last = 255;
     ++closure_;
-    const std::vector<FrameId> before = frames(state);
-    for (const FrameId f : before) {
-        if (f == done || f == outside) continue;
-        const auto [element, parent, least, alike] = frames_[static_cast<std::size_t>(f)];
-        const Element& e = rules_.elements[static_cast<std::size_t>(element)];
-        if (byte < e.low) last = std::min(last, e.low - 1);
-        else if (byte > e.high) first = std::max(first, e.high + 1);
-        else {
-            first = std::max<int>(first, e.low), last = std::min<int>(last, e.high);
-            add_closure(frame_of(element + 1, parent), after);
-        }
-    }
-    const StateId result = state_of(std::move(after));
-    auto& next = states_[static_cast<std::size_t>(state)].next;
-    if (!next) next = std::make_unique<std::array<StateId, 256>>(), next->fill(-1);
-    std::fill(next->begin() + first, next->begin() + last + 1, result);
+    after_.clear(), bounds_.reset(), bounds_.set(0), bounds_.set(256);
+    for (const FrameId f : frames(state)) read_byte(f, byte);
+    const StateId result = state_of(after_);
+    std::size_t first = byte, end = std::size_t{byte} + 1;
+    while (!bounds_[first]) --first;
+    while (!bounds_[end]) ++end;
+    std::fill(&transitions_[transition(state, static_cast<std::uint8_t>(first))], &transitions_[transition(state, static_cast<std::uint8_t>(end - 1))] + 1, result);
     return result;
 }
 

@@ -180,7 +180,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
 TEST(TokenMask, AgreesWithTheAutomaton) {
     const Pieces tokenizer;
     for (const Rules& rules : {any_json(), schema(R"({"properties":{"name":{"type":"string"},"list":{"items":{"type":"number"}}},"required":["name"],"additionalProperties":true})"), from_gbnf("root ::= \"a\" root \"b\" | \"ab\"{0,4}"),
-                               schema(R"({"items":{"type":"string","minLength":12,"maxLength":40},"minItems":3,"maxItems":9})"), from_gbnf("root ::= ((\"a\"{2,30} \"b\"?){5,20} \"c\"{0,3}){8}")}) {
+                               schema(R"({"items":{"type":"string","minLength":12,"maxLength":40},"minItems":3,"maxItems":9})"), from_gbnf("root ::= ((\"a\"{2,30} \"b\"?){5,20} \"c\"{0,3}){8}"),
+                               from_gbnf("root ::= item{0,40} \" \"*\nitem ::= (\"a\" | \"b\"?) tail\ntail ::= (\"c\"* (\"1\" item \"1\")?)?")}) {  // all may be empty
         TokenMask mask(rules, tokenizer);
         Automaton automaton(rules);
         std::mt19937 random(3);

@@ -8,8 +8,8 @@
 
 namespace tailor::text::grammar {
 
-// States that are remembered with their transitions (1 KB each), and masks of places and of whole states (4 KB per 32,000 tokens): JSON
-// needs tens; a grammar that counts may need a new one at every step.
+// States that are remembered with their transitions (100 bytes each in most grammars, at most 1 KB), and masks of places and of whole
+// states (4 KB per 32,000 tokens): JSON needs tens; a grammar that counts may need a new one at every step.
 constexpr std::size_t most_states = 50'000, most_locals = 2'000, most_masks = 1'000, most_distances = 64;
 constexpr std::int32_t out_of_reach = 1 << 30;
 
@@ -29,14 +29,14 @@ TokenTree::TokenTree(const Tokenizer& tokenizer) : vocabulary_(tokenizer.size())
         if (common < piece.size()) close(common);
         for (std::size_t d = common; d < piece.size(); ++d) {
             open.push_back(static_cast<std::int32_t>(nodes_.size()));
-            nodes_.push_back({static_cast<std::uint8_t>(piece[d]), static_cast<std::int32_t>(d), 0, static_cast<std::int32_t>(tokens_.size()), static_cast<std::int32_t>(tokens_.size())});
+            nodes_.push_back({static_cast<std::uint8_t>(piece[d]), static_cast<std::uint32_t>(d) & 0xFFFFFF, 0, static_cast<std::int32_t>(tokens_.size())});
         }
         tokens_.push_back(id);
-        nodes_[static_cast<std::size_t>(open.back())].end = static_cast<std::int32_t>(tokens_.size());
         path = piece;
         longest_ = std::max(longest_, static_cast<std::int32_t>(piece.size()));
     }
     close(0);
+    nodes_.push_back({0, 0, 0, static_cast<std::int32_t>(tokens_.size())});
 }
 
 TokenMask::TokenMask(Rules rules, const Tokenizer& tokenizer)
@@ -50,36 +50,45 @@ static void set(std::vector<std::uint64_t>& bits, std::span<const TokenId> token
     for (const TokenId id : tokens) bits[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << id % 64;
 }
 
-// visit(node, index, state) for every node of [begin, end) that is reached from `from` at `depth`; it returns whether to go below.
-template <class Visit>
-void TokenMask::walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit) {
+// visit(index, state) for every node of [begin, end) that is reached from `from` at `depth`; it returns whether to go below. skip(first, index):
+// nodes [first, index) were left out.
+template <class Visit, class Skip>
+void TokenMask::walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit, const Skip& skip) {
     path_[static_cast<std::size_t>(depth)] = from;
     for (std::int32_t i = begin; i < end;) {
-        const TokenTree::Node& node = tree_.nodes()[static_cast<std::size_t>(i)];
-        const StateId state = automaton_.step(path_[static_cast<std::size_t>(node.depth)], node.byte);
-        if (state == Automaton::dead || !visit(node, i, state)) {
+        const TokenTree::Node node = tree_.node(i);
+        const StateId state = automaton_.step(path_[node.depth], static_cast<std::uint8_t>(node.byte));
+        const bool reached = state != Automaton::dead;
+        if (!reached || !visit(i, state)) {
+            skip(i + reached, node.behind);
             i = node.behind;
             continue;
         }
-        path_[static_cast<std::size_t>(node.depth) + 1] = state;
+        path_[node.depth + 1] = state;
         ++i;
     }
 }
 
-// Adds what is allowed of nodes [begin, end).
+// Adds what is allowed of nodes [begin, end): whatever lies outside can go on, or end. Tokens of nodes beside each other are set together.
 void TokenMask::allow(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, Local& out) {
-    walk(from, begin, end, depth, [&](const TokenTree::Node& node, std::int32_t i, StateId state) {
-        set(out.bits, tree_.tokens(node));  // whatever lies outside can go on, or end
-        if (automaton_.leaves(state) && node.behind > i + 1) out.exits.push_back(i);
+    const auto visit = [&](std::int32_t i, StateId state) {
+        if (!automaton_.leaves(state)) return true;
+        if (tree_.node(i).behind > i + 1) out.exits.push_back(i);
         return !automaton_.must_leave(state);
-    });
+    };
+    const auto skip = [&](std::int32_t first, std::int32_t behind) {
+        set(out.bits, tree_.tokens(tree_.node(begin).first, tree_.node(first).first));
+        begin = behind;
+    };
+    walk(from, begin, end, depth, visit, skip);
+    skip(end, end);
 }
 
 const TokenMask::Local& TokenMask::local(StateId inner) {
     const auto [it, is_new] = locals_.try_emplace(inner);
     if (!is_new) return it->second;
     it->second.bits.resize(result_.size());
-    allow(inner, 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, it->second);
+    allow(inner, 0, tree_.size(), 0, it->second);
     return it->second;
 }
 
@@ -90,16 +99,21 @@ const TokenMask::Bits& TokenMask::mask_of(StateId given) {
     if (locals_.size() >= most_locals) locals_.clear();
     Local all{Bits(result_.size()), {}};
     std::map<FrameId, std::vector<FrameId>> places;  // inner parts by what lies below
-    for (const FrameId frame : automaton_.frames(state))
-        if (frame != Automaton::done) places[automaton_.outer_part(frame)].push_back(automaton_.inner_part(frame));
+    std::vector<FrameId> frames = automaton_.frames(state);
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        if (frames[i] == Automaton::done) continue;
+        const FrameId inner = automaton_.inner_part(frames[i]), outer = automaton_.outer_part(frames[i]);
+        places[outer].push_back(inner);
+        if (automaton_.may_be_left(inner)) frames.push_back(outer);
+    }
     for (auto& [outer, inner] : places) {
         const Local& here = local(automaton_.state_of(std::move(inner)));
         for (std::size_t i = 0; i < all.bits.size(); ++i) all.bits[i] |= here.bits[i];
         if (outer == Automaton::done || here.exits.empty()) continue;
-        const StateId below = automaton_.state_of(outer);
+        const StateId below = automaton_.state_of({outer});
         for (const std::int32_t exit : here.exits) {
-            const TokenTree::Node& node = tree_.nodes()[static_cast<std::size_t>(exit)];
-            allow(below, exit + 1, node.behind, node.depth + 1, all);
+            const TokenTree::Node& node = tree_.node(exit);
+            allow(below, exit + 1, node.behind, static_cast<std::int32_t>(node.depth) + 1, all);
         }
     }
     if (automaton_.may_end(state)) set(all.bits, end_ids_);
@@ -111,10 +125,11 @@ const std::vector<std::int32_t>& TokenMask::least_after(StateId state) {
     if (const auto it = least_after_.find(state); it != least_after_.end()) return it->second;
     if (least_after_.size() >= most_distances) least_after_.clear();
     std::vector<std::int32_t> least(static_cast<std::size_t>(tree_.vocabulary()), out_of_reach);
-    walk(state, 0, static_cast<std::int32_t>(tree_.nodes().size()), 0, [&](const TokenTree::Node& node, std::int32_t, StateId after) {
-        for (const TokenId id : tree_.tokens(node)) least[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(std::min<std::int64_t>(out_of_reach, automaton_.least_bytes(after)));
+    const auto measure = [&](std::int32_t i, StateId after) {
+        for (const TokenId id : tree_.tokens(i)) least[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(std::min<std::int64_t>(out_of_reach, automaton_.least_bytes(after)));
         return true;
-    });
+    };
+    walk(state, 0, tree_.size(), 0, measure, [](std::int32_t, std::int32_t) {});
     return least_after_.emplace(state, std::move(least)).first->second;
 }
 

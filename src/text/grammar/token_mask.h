@@ -21,19 +21,22 @@ class TokenTree {
   public:
     explicit TokenTree(const Tokenizer& tokenizer);
 
+    /// The walk of a mask reads all of them from memory that the model's weights have pushed out of the caches: 12 bytes each.
     struct Node {
-        std::uint8_t byte;
-        std::int32_t depth;       ///< bytes from the root to this one, less one
-        std::int32_t behind;      ///< the node after all below this one
-        std::int32_t first, end;  ///< tokens() that are spelled exactly by the path
+        std::uint32_t byte : 8, depth : 24;  ///< bytes from the root to this one, less one
+        std::int32_t behind;                 ///< the node after all below this one
+        std::int32_t first;                  ///< tokens() spelled by the path: from here to `first` of the next node
     };
-    const std::vector<Node>& nodes() const { return nodes_; }
-    std::span<const TokenId> tokens(const Node& node) const { return std::span(tokens_).subspan(static_cast<std::size_t>(node.first), static_cast<std::size_t>(node.end - node.first)); }
+    const Node& node(std::int32_t i) const { return nodes_[static_cast<std::size_t>(i)]; }
+    std::int32_t size() const { return static_cast<std::int32_t>(nodes_.size()) - 1; }
+    /// Tokens [first, end) in the order of the walk.
+    std::span<const TokenId> tokens(std::int32_t first, std::int32_t end) const { return std::span(tokens_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(end - first)); }
+    std::span<const TokenId> tokens(std::int32_t i) const { return tokens(node(i).first, node(i + 1).first); }
     std::int64_t vocabulary() const { return vocabulary_; }
     std::int32_t longest() const { return longest_; }
 
   private:
-    std::vector<Node> nodes_;
+    std::vector<Node> nodes_;  ///< and one behind all
     std::vector<TokenId> tokens_;
     std::int64_t vocabulary_ = 0;
     std::int32_t longest_ = 0;
@@ -51,7 +54,7 @@ class TokenMask {
     std::span<const std::uint64_t> allowed(std::int64_t remaining = -1);
     /// True if the text may end here; and if nothing else may come.
     bool may_end() const { return automaton_.may_end(state_); }
-    bool must_end() const { return automaton_.frames(state_).size() == 1 && may_end(); }
+    bool must_end() const { return automaton_.must_end(state_); }
     /// Fewest tokens after which the text may end.
     std::int64_t least_tokens() const { return automaton_.least_bytes(state_); }
     /// True if the text can still end within `remaining` tokens, this one included.
@@ -70,8 +73,8 @@ class TokenMask {
     const Local& local(StateId inner);
     const Bits& mask_of(StateId state);
     const std::vector<std::int32_t>& least_after(StateId state);
-    template <class Visit>
-    void walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit);
+    template <class Visit, class Skip>
+    void walk(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, const Visit& visit, const Skip& skip);
     void allow(StateId from, std::int32_t begin, std::int32_t end, std::int32_t depth, Local& out);
 
     const Tokenizer* tokenizer_;
