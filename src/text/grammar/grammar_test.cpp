@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <functional>
 #include <random>
 
@@ -124,7 +126,24 @@ TEST(JsonSchema, ArraysAndNumbers) {
     expect(schema(R"({"type":"number","minimum":0,"exclusiveMaximum":2})"), {"0", "1.999", "0.5"}, {"2", "-0.1", "2.0", "1e1"});
     expect(schema(R"({"type":"number","exclusiveMinimum":-3,"maximum":-1})"), {"-1", "-2.99", "-1.5"}, {"-3", "-0.5", "-3.1", "1"});
     expect(schema(R"({"type":"integer","exclusiveMinimum":7})"), {"8", "10", "99999999"}, {"7", "-8", "6"});
+    expect(schema(R"({"type":"number","minimum":0,"maximum":1})"), {"0", "1", "0.25", "1.0"}, {"1.01", "-0.1", "-0", "1e0"});
+    expect(schema(R"({"type":"number","exclusiveMinimum":1000,"exclusiveMaximum":1001})"), {"1000.5"}, {"1000", "1000.0", "1001", "1000.0000000000000001", "1000.9999999999999999"});
+    expect(schema(R"({"type":"number","multipleOf":0.01,"minimum":0})"), {"0", "19.99", "3.5"}, {"0.001", "-1"});
+    expect(schema(R"({"type":"number","multipleOf":0.1,"x-unit":"m"})"), {"-7.5", "12"}, {"0.25", "1e3"});
+    EXPECT_NE(std::string::npos, error_of([] { schema(R"({"type":"number","exclusiveMinimum":2,"maximum":2})"); }).find("no number"));
     std::mt19937 random(2);
+    for (int i = 0; i < 40; ++i) {
+        const auto decimal = [&] { return (static_cast<double>(random() % 3000) - 1500) / std::array{1.0, 10.0, 100.0, 1000.0}[random() % 4]; };
+        double a = decimal(), b = i % 3 ? decimal() : std::round(1000 * a + static_cast<double>(random() % 300 + 20)) / 1000;
+        if (a > b) std::swap(a, b);
+        const bool open = i % 2;
+        const Rules rules = schema(core::format(open ? R"({{"type":"number","exclusiveMinimum":{},"exclusiveMaximum":{}}})" : R"({{"type":"number","minimum":{},"maximum":{}}})", a, b));
+        for (int n = 0; n < 200; ++n) {
+            const double x = n == 0 ? a : n == 1 ? b : n % 2 ? decimal() : std::round(1000 * (a + (b - a) * static_cast<double>(random() % 1000) / 999)) / 1000;
+            const std::string text = x == 0 ? "0" : core::format("{}", x);
+            EXPECT_EQ(open ? x > a && x < b : x >= a && x <= b, matches(rules, text)) << a << " " << text << " " << b;
+        }
+    }
     for (int i = 0; i < 8; ++i) {
         std::int64_t a = static_cast<std::int64_t>(random() % 3000) - 1500, b = static_cast<std::int64_t>(random() % 3000) - 1500;
         if (a > b) std::swap(a, b);
@@ -147,8 +166,25 @@ TEST(JsonSchema, Strings) {
     expect(schema("{\"pattern\":\"^\\\\\xC3\xA9\xC3\xBC$\"}"), {"\"\xC3\xA9\xC3\xBC\""}, {"\"\xC3\xA9\""});
     expect(schema(R"({"pattern":"b.d"})"), {R"("xxbedyy")", R"("bbed")"}, {R"("bd")"});
     expect(schema(R"({"pattern":"^\\\\\"\\n$"})"), {R"("\\\"\n")"}, {R"("\\")"});
-    expect(schema(R"({"type":"string","format":"date-time"})"), {R"("2024-02-28T23:59:59.5Z")", R"("2024-12-01T00:00:00+01:30")"}, {R"("2024-02-30T00:00:00Z")", R"("2024-13-01T00:00:00Z")"});
     expect(schema(R"({"type":"string","minLength":2,"maxLength":3})"), {"\"\xC3\xA9\xE2\x82\xAC\"", R"("\u00e9a\\")"}, {R"("a")", R"("abcd")", "\"a\xC3\"", R"("\ud800a")"});
+}
+
+TEST(JsonSchema, FormatsOfStrings) {
+    const auto format = [](const char* name, std::initializer_list<std::string> valid, std::initializer_list<std::string> wrong) {
+        const Rules rules = schema(core::format(R"({{"type":"string","format":"{}"}})", name));
+        for (const std::string& text : valid) EXPECT_TRUE(matches(rules, '"' + text + '"')) << name << " " << text;
+        for (const std::string& text : wrong) EXPECT_FALSE(matches(rules, '"' + text + '"')) << name << " " << text;
+    };
+    format("date", {"2024-02-29", "2023-02-28", "2000-02-29", "2023-01-31", "2023-06-30"}, {"2023-02-29", "1900-02-29", "2024-02-30", "2023-06-31", "2023-13-01", "2023-00-10", "23-01-01"});
+    format("time", {"23:59:59Z", "00:00:00.125+01:30"}, {"24:00:00Z", "12:60:00Z", "12:00:00"});
+    format("date-time", {"2024-02-29T23:59:59.5Z", "2024-12-31T00:00:00+01:30"}, {"2024-02-30T00:00:00Z", "2024-12-31 00:00:00Z"});
+    format("duration", {"P3Y6M4DT12H30M5S", "PT20M", "P2W", "P1DT12H", "P1Y2M"}, {"P", "P1DT", "1D", "P1Y2D", "PT1H2S", "P2W1D"});
+    format("uuid", {"123e4567-e89b-12d3-a456-42661417400F"}, {"123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400g"});
+    format("ipv4", {"0.0.0.0", "255.249.19.7"}, {"256.1.1.1", "1.2.3", "01.2.3.4"});
+    format("ipv6", {"::", "::1", "2001:db8::ff00:42:8329", "1:2:3:4:5:6:7:8", "1::", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8"}, {":", "1:2:3:4:5:6:7", "1::2::3", "12345::", "1:2:3:4:5:6:7:8:9", ":1:2:3:4:5:6:7"});
+    format("email", {"Ada.Lovelace+notes@analytical-engine.example.org", "a@b.cd"}, {"a@b", "@b.cd", "a b@c.de", "a..b@c.de", "a@-b.cd"});
+    format("hostname", {"localhost", "www.example.com", "a-1.b"}, {"-a.b", "a-.b", "a..b", "a_b", ""});
+    format("uri", {"https://example.com", "ftp://host:21/a/b.txt", "https://example.com/a?q=1&r=%20#end", "urn:isbn:0451450523", "mailto:a@b.cd"}, {"example.com", "https://a b", "https://example.com/%2", "://x"});
 }
 
 // Each level may go on or end, so that the ways to read a text double with each; the places do not.
@@ -169,10 +205,11 @@ TEST(Gbnf, NestedRepetitionsStaySmall) {
 
 TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
     for (const auto& [text, word] : {std::pair<const char*, const char*>{R"({"type":"array","uniqueItems":true})", "uniqueItems"}, {R"({"not":{}})", "not"}, {R"({"properties":{"a":{"if":{}}}})", "#/properties/a"},
-                                     {R"({"patternProperties":{}})", "patternProperties"}, {R"({"type":"string","format":"hostname"})", "hostname"}, {R"_({"pattern":"(?=a)"})_", "(?"}, {R"({"$ref":"http://x"})", "http://x"},
+                                     {R"({"patternProperties":{}})", "patternProperties"}, {R"({"type":"string","format":"regex"})", "regex"}, {R"_({"pattern":"(?=a)"})_", "(?"}, {R"({"$ref":"http://x"})", "http://x"},
                                      {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", "oneOf"}, {R"({"$ref":"#/$defs/none"})", "#/$defs/none"}, {R"({"type":"strin"})", "strin"}, {R"({"multipleOf":3})", "multipleOf"}})
         EXPECT_NE(std::string::npos, error_of([&, t = text] { schema(t); }).find(word)) << text << ": " << error_of([&, t = text] { schema(t); });
     EXPECT_NE(std::string::npos, error_of([] { from_json_schema(core::Json(core::Json::Object{{"pattern", "a\xFF"}})); }).find("UTF-8"));
+    EXPECT_NE(std::string::npos, error_of([] { from_json_schema(core::Json(core::Json::Object{{"pattern", std::string("[\0-", 3)}})); }).find("pattern"));
     EXPECT_NE(std::string::npos, error_of([] { schema(R"({"$defs":{"a":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"})"); }).find("itself"));
 }
 

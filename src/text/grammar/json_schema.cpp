@@ -10,6 +10,7 @@
 #include "text/grammar/grammar.h"
 #include "text/grammar/json_text.h"
 #include "text/grammar/numbers.h"
+#include "text/grammar/string_formats.h"
 
 namespace tailor::text::grammar {
 namespace {
@@ -19,7 +20,7 @@ using core::fail;
 using core::Json;
 
 constexpr std::string_view annotations[] = {"title", "description", "default", "examples", "example", "$schema", "$id", "id", "$comment", "deprecated",
-                                            "readOnly", "writeOnly", "$defs", "definitions", "contentMediaType", "contentEncoding", "$anchor"};
+                                            "readOnly", "writeOnly", "$defs", "definitions", "contentMediaType", "contentEncoding", "$anchor", "discriminator"};
 constexpr std::string_view known[] = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems",
                                       "maxItems", "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
                                       "uniqueItems", "minProperties"};
@@ -30,6 +31,8 @@ constexpr int most_depth = 100;
 
 template <class List>
 bool is_in(const List& list, std::string_view word) { return std::find(std::begin(list), std::end(list), word) != std::end(list); }
+/// Keywords that constrain nothing. Names that begin with x- are free for everybody's own.
+bool is_annotation(std::string_view keyword) { return is_in(annotations, keyword) || keyword.starts_with("x-"); }
 
 Expression white_space() { return reference("white-space"); }
 Expression comma() { return sequence({literal(","), white_space()}); }
@@ -54,10 +57,8 @@ class Compiler {
 
     void check_keywords(const Json& schema, const std::string& where) const {
         for (const auto& [key, v] : schema.members())
-            if (!is_in(annotations, key) && !is_in(known, key)) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword '{}' is not supported", where, key);
+            if (!is_annotation(key) && !is_in(known, key)) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword '{}' is not supported", where, key);
         if (const Json* unique = schema.find("uniqueItems"); unique && unique->boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'uniqueItems' is not supported", where);
-        if (const Json* multiple = schema.find("multipleOf"); multiple && multiple->number() != 1)
-            fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'multipleOf' is only supported for 1", where);
     }
 
     // A schema of one reference, or of anything.
@@ -120,7 +121,7 @@ class Compiler {
     }
 
     static bool only_annotations_beside(const Json& schema, std::string_view keyword) {
-        return std::all_of(schema.members().begin(), schema.members().end(), [&](const auto& m) { return m.first == keyword || is_in(annotations, m.first); });
+        return std::all_of(schema.members().begin(), schema.members().end(), [&](const auto& m) { return m.first == keyword || is_annotation(m.first); });
     }
     static Json without(const Json& schema, std::string_view keyword) {
         Json rest{Json::Object{}};
@@ -140,7 +141,7 @@ class Compiler {
         }
         for (const auto& [key, v] : b.members()) {
             const Json* const own = a.find(key);
-            if (!own || is_in(annotations, key)) {
+            if (!own || is_annotation(key)) {
                 a.set(key, v);
             } else if (key == "properties") {
                 Json all = *own;
@@ -250,7 +251,7 @@ class Compiler {
     Expression one_of(const Json::Array& values, const Json& schema, const std::string& where) const {
         std::vector<Expression> parts;
         for (const auto& [key, v] : schema.members())
-            if (key != "enum" && key != "const" && key != "type" && !is_in(annotations, key))
+            if (key != "enum" && key != "const" && key != "type" && !is_annotation(key))
                 fail(ErrorKind::unsupported, "JSON Schema, {}: '{}' beside a list of values is not supported", where, key);
         const std::vector<std::string> types = schema.find("type") ? types_of(schema, where) : std::vector<std::string>{};
         for (const Json& v : values)
@@ -273,8 +274,19 @@ class Compiler {
             return result;
         };
         const std::optional<Bound> least = bound("minimum", "exclusiveMinimum", true), most = bound("maximum", "exclusiveMaximum", false);
-        if (type == "integer" || schema.find("multipleOf")) return integers_between(least, most, "JSON Schema, " + where);
-        return least || most ? numbers_between(least, most, "JSON Schema, " + where) : any_number();
+        const std::int64_t most_places = places(schema, where);
+        if (type == "integer" || most_places == 0) return integers_between(least, most, "JSON Schema, " + where);
+        return least || most || most_places < 15 ? numbers_between(least, most, most_places, "JSON Schema, " + where) : any_number();
+    }
+
+    // Digits after the point: of the powers of ten that numbers may be multiples of.
+    static std::int64_t places(const Json& schema, const std::string& where) {
+        const Json* const multiple = schema.find("multipleOf");
+        double unit = 1;
+        for (std::int64_t n = 0; multiple && n < 15; ++n, unit *= 10)
+            if (multiple->number() == 1 / unit) return n;
+        if (multiple) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'multipleOf' is only supported for 1, 0.1, 0.01 ...", where);
+        return 15;
     }
 
     std::int64_t count(const Json& schema, const char* keyword, std::int64_t fallback, const std::string& where) const {
@@ -297,20 +309,10 @@ class Compiler {
         return quoted(repeat(string_character(), least, most));
     }
 
-    Expression of_format(std::string_view format, const std::string& where) const {
-        const std::string date = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])", time = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
-        const std::string byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
-        const std::pair<std::string_view, std::string> patterns[] = {
-            {"date", "^" + date + "$"},
-            {"time", "^" + time + "$"},
-            {"date-time", "^" + date + "T" + time + "$"},
-            {"uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
-            {"ipv4", "^" + byte + "\\." + byte + "\\." + byte + "\\." + byte + "$"},
-            {"email", "^[a-z0-9]+([._-][a-z0-9]+)*@[a-z0-9]+(\\.[a-z0-9]+)*\\.[a-z]{2,10}$"},
-        };
-        for (const auto& [name, pattern] : patterns)
-            if (name == format) return string_matching(pattern, where);
-        fail(ErrorKind::unsupported, "JSON Schema, {}: the format '{}' is not supported; there are date, time, date-time, uuid, ipv4 and email", where, format);
+    static Expression of_format(std::string_view format, const std::string& where) {
+        const std::string pattern = pattern_of_format(format);
+        if (pattern.empty()) fail(ErrorKind::unsupported, "JSON Schema, {}: the format '{}' is not supported; there are {}", where, format, format_names());
+        return string_matching(pattern, where);
     }
 
     // ---- Arrays ----

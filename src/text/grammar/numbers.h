@@ -14,8 +14,8 @@ struct Bound {
 
 /// Whole numbers within the bounds. `where` names the place in errors: Error(unsupported) where no number of at most 15 digits lies between.
 Expression integers_between(std::optional<Bound> least, std::optional<Bound> most, const std::string& where);
-/// Numbers with or without a fraction within the bounds; bounds that are not whole are moved inwards to whole ones.
-Expression numbers_between(std::optional<Bound> least, std::optional<Bound> most, const std::string& where);
+/// Numbers of at most 15 digits within the bounds, with a fraction of at most `places` digits or none, without an exponent; errors as above.
+Expression numbers_between(std::optional<Bound> least, std::optional<Bound> most, std::int64_t places, const std::string& where);
 /// Any number, with an exponent of up to two digits.
 Expression any_number();
 

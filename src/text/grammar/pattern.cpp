@@ -181,6 +181,7 @@ class Pattern {
         return {{itself, itself}};
     }
     char32_t character() {
+        if (at_ >= text_.size()) unsupported("nothing where a character must follow");
         const CodePoint c = code_point(text_, at_);
         if (!c.bytes) unsupported("bytes that are not UTF-8");
         at_ += c.bytes;
