@@ -40,6 +40,13 @@ static Recurrence recurrence(const Call& call) noexcept {
 static void run_chunks(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), least_chunk_rows); }
 static void run_steps(const Call& call) noexcept { run_recurrence.at(call.isa)(call, recurrence(call), INT64_MAX); }
 
+static void run_pairs(const Call& call) noexcept {
+    Recurrence r = recurrence(call);
+    r.bf16 = true;
+    run_recurrence.at(call.isa)(call, r, least_chunk_rows);
+}
+static std::string declines_bf16(const NodeView& node) { return declines_pairs(node, states(node, {})[0].shape[1]); }
+
 static void reference(const Call& call) {
     const std::int64_t width = call.inputs[0].shape.width(), n = width / call.attributes.integer("heads");
     StateInDouble memory(call.states[0]);
@@ -100,6 +107,7 @@ static std::vector<Value> gradient(const Differentiation& d) {
 }
 
 static const Kernel kernels[] = {
+    {.name = "chunks_bf16", .doc = "as chunks, with products of the memory in bf16", .run = {{nullptr, nullptr, &run_pairs}}, .error = pairs_error, .declines = &declines_bf16},
     {.name = "chunks", .doc = "16 rows at a time: products of small matrices and one triangular system", .version = 2, .run = {{&run_chunks}}, .declines = &declines_few_rows},
     {.name = "steps", .doc = "the recurrence, row by row", .run = {{&run_steps}}},
 };

@@ -389,7 +389,8 @@ static void solve(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c
         else accumulate(sums, s.a_rows + t, r.key_dim, u.state + c, u.state_stride);
         for (int j = 0; j < tile_rows; ++j)
             for (int i = 0; i < V; ++i) sums[j][i] = r.delta_rule ? fused(sums[j][i], broadcast(s.a_factor[t + j]), load(z + (t + j) * block + i * lanes)) : sums[j][i];
-        if (r.a) accumulate(sums, s.ak + t * chunk, chunk, t + tile_rows, s.v + c, block);
+        if (r.a && Pairs) accumulate_words(sums, s.words.ak + t * Words::rows, Words::rows, (t + tile_rows) / 2, s.words.v + c, block);
+        else if (r.a) accumulate(sums, s.ak + t * chunk, chunk, t + tile_rows, s.v + c, block);
         accumulate(sums, factors + t * chunk, chunk, t, z, block);
         for (int j = 1; j < tile_rows; ++j)
             for (int l = 0; l < j; ++l)
@@ -409,7 +410,8 @@ static void mix(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c) 
             for (int i = 0; i < V; ++i) sums[j][i] *= s.q_factor[t + j];
         if (Pairs) accumulate_words(sums, s.words.qk + t * Words::rows, Words::rows, (t + tile_rows) / 2, s.words.v + c, block);
         else accumulate(sums, s.qk + t * chunk, chunk, t + tile_rows, s.v + c, block);
-        if (r.a) accumulate(sums, s.qb + t * chunk, chunk, t + tile_rows, s.z + c, block);
+        if (r.a && Pairs) accumulate_words(sums, s.words.qb + t * Words::rows, Words::rows, (t + tile_rows) / 2, s.words.z + c, block);
+        else if (r.a) accumulate(sums, s.qb + t * chunk, chunk, t + tile_rows, s.z + c, block);
         store_tile(sums, s.outputs + t * s.output_stride + c, s.output_stride);
     }
 }
@@ -424,7 +426,8 @@ static void update(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t 
         for (int v = 0; v < V; ++v) sums[j][v] *= s.total_decay[i + j];
     if (Pairs) accumulate_outer_words(sums, s.words.k + i, most_key_dim, s.words.v + c);
     else accumulate_outer(sums, s.k_rows, i, s.v + c);
-    if (r.a) accumulate_outer(sums, s.b_rows, i, s.z + c);
+    if (r.a && Pairs) accumulate_outer_words(sums, s.words.b + i, most_key_dim, s.words.z + c);
+    else if (r.a) accumulate_outer(sums, s.b_rows, i, s.z + c);
     store_tile(sums, state, u.state_stride);
     for (int j = 0; Pairs && j + 1 < R; j += 2)
         for (int v = 0; v < V; ++v) store(s.words.state + (i + j) / 2 * block + c + v * lanes, join_words(sums[j][v], sums[j + 1][v]));
@@ -434,15 +437,19 @@ static void update(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t 
 static void join_operands(const Recurrence& r, const Unit& u, Scratch& s) noexcept {
     for (std::int64_t t = 0; t < chunk; ++t) {
         join_neighbours(s.q_rows[t], u.padded_keys, s.words.q + t * Words::keys);
-        if (r.delta_rule) join_neighbours(s.a_rows[t], u.padded_keys, s.words.a + t * Words::keys);
+        if (r.delta_rule || r.a) join_neighbours(s.a_rows[t], u.padded_keys, s.words.a + t * Words::keys);
         join_neighbours(s.qk + t * chunk, chunk, s.words.qk + t * Words::rows);
+        if (r.a) join_neighbours(s.qb + t * chunk, chunk, s.words.qb + t * Words::rows), join_neighbours(s.ak + t * chunk, chunk, s.words.ak + t * Words::rows);
     }
-    for (std::int64_t t = 0; t < chunk; t += 2) join_rows(s.k_rows[t], s.k_rows[t + 1], u.padded_keys, s.words.k + t / 2 * most_key_dim);
+    for (std::int64_t t = 0; t < chunk; t += 2) {
+        join_rows(s.k_rows[t], s.k_rows[t + 1], u.padded_keys, s.words.k + t / 2 * most_key_dim);
+        if (r.a) join_rows(s.b_rows[t], s.b_rows[t + 1], u.padded_keys, s.words.b + t / 2 * most_key_dim);
+    }
 }
 
-/// Words of columns [c, c + count) of the rows of v.
-static void join_values(Scratch& s, std::int64_t c, std::int64_t count) noexcept {
-    for (std::int64_t t = 0; t < chunk; t += 2) join_rows(s.v + t * block + c, s.v + (t + 1) * block + c, count, s.words.v + t / 2 * block + c);
+/// Words of `count` columns of the rows of v or z.
+static void join_values(const float* values, std::int64_t count, float* words) noexcept {
+    for (std::int64_t t = 0; t < chunk; t += 2) join_rows(values + t * block, values + (t + 1) * block, count, words + t / 2 * block);
 }
 
 /// Brings the next chunk's operands near, a row at a time between products. A head's columns lie a whole row of all heads apart,
@@ -472,14 +479,16 @@ class NextRows {
 
 template <int V, bool Pairs>
 static void advance(const Recurrence& r, const Unit& u, Scratch& s, std::int64_t c, NextRows& next) noexcept {
+    if (Pairs && !r.delta_rule) join_values(s.v + c, V * lanes, s.words.v + c);
     if (r.a || r.delta_rule) solve<V, Pairs>(r, u, s, c);
-    if (Pairs) join_values(s, c, V * lanes);
+    if (Pairs && r.delta_rule) join_values(s.v + c, V * lanes, s.words.v + c);
+    if (Pairs && r.a) join_values(s.z + c, V * lanes, s.words.z + c);
     mix<V, Pairs>(r, u, s, c);
     // From here on v stands for what is left of it at the chunk's end.
     const bool decays = r.log_decay && !by_dimension(r);
     for (std::int64_t t = 0; decays && t < chunk; ++t)
         for (int i = 0; i < V; ++i) store(s.v + t * block + c + i * lanes, load(s.v + t * block + c + i * lanes) * s.until[t]);
-    if (Pairs && decays) join_values(s, c, V * lanes);
+    if (Pairs && decays) join_values(s.v + c, V * lanes, s.words.v + c);
     std::int64_t i = 0;
     for (; i + tile_rows <= r.key_dim; i += tile_rows) update<tile_rows, V, Pairs>(r, u, s, i, c), next.step();
     for (; i < r.key_dim; ++i) update<1, V, Pairs>(r, u, s, i, c);

@@ -2,8 +2,7 @@
 //
 // A word holds two neighbours along the direction of summation: two keys of a row of q, two rows of k or v, two keys of the state. The
 // instruction VDPBF16PS adds both products of a word to an f32 sum. The state itself stays in f32; what the products read of it is
-// rounded anew when a chunk has updated it. Decays, the products of pairs of rows and the triangular system stay in f32. Recurrences with
-// z apart from v (RWKV-7) have no such form: a trial was off by up to 2.6 % of the largest result, for a reason that was not found.
+// rounded anew when a chunk has updated it. Decays, the products of pairs of rows and the triangular system stay in f32.
 //
 // Included by recurrence.cpp inside each instruction-set level's namespace under that level's target, after its buffers; hence no include
 // guard and no includes. Compiled at every level, run where the processor has the instruction.
@@ -12,9 +11,9 @@
 struct Words {
     static constexpr std::int64_t keys = most_key_dim / 2, rows = chunk / 2;
     alignas(64) float q[chunk * keys], a[chunk * keys];  // [row][pair of keys]
-    alignas(64) float k[rows * most_key_dim];            // [pair of rows][key]
-    alignas(64) float qk[chunk * rows];                  // [row][pair of rows]
-    alignas(64) float v[rows * block];                   // [pair of rows][column]
+    alignas(64) float k[rows * most_key_dim], b[rows * most_key_dim];  // [pair of rows][key]
+    alignas(64) float qk[chunk * rows], qb[chunk * rows], ak[chunk * rows];  // [row][pair of rows]
+    alignas(64) float v[rows * block], z[rows * block];  // [pair of rows][column]
     alignas(64) float state[keys * block];               // [pair of keys][column]
 };
 
@@ -36,8 +35,10 @@ template <int First, int... L>
 static void join_neighbours(const float* row, std::int64_t count, float* words) noexcept {
     constexpr auto each = std::make_integer_sequence<int, lanes>{};
     for (std::int64_t i = 0; i < count; i += 2 * lanes) {
-        const Vector a = load(row + i), b = i + lanes < count ? load(row + i + lanes) : Vector{};
-        store(words + i / 2, join_words(every_other<0>(a, b, each), every_other<1>(a, b, each)));
+        const bool whole = i + lanes < count;
+        const Vector a = load(row + i), b = whole ? load(row + i + lanes) : Vector{};
+        const Vector joined = join_words(every_other<0>(a, b, each), every_other<1>(a, b, each));
+        std::memcpy(words + i / 2, &joined, whole ? sizeof joined : sizeof joined / 2);
     }
 }
 
