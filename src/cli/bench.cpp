@@ -84,16 +84,19 @@ static void prepare(run::Session& session, const Test& test, bool first) {
     }
 }
 
-static void evaluate(run::Session& session, const Test& test, std::span<const text::TokenId> ids) {
-    if (!test.writes) {
-        session.prefill(ids);
-        return;
-    }
+/// Tells `progress` how many tokens of each sequence are done.
+static void evaluate(run::Session& session, const Test& test, std::span<const text::TokenId> ids, const run::Progress& progress = {}) {
+    const auto total = static_cast<std::int64_t>(ids.size());
+    session.set_progress(progress);
+    if (!test.writes) session.prefill(ids);
+    session.set_progress({});
+    if (!test.writes) return;
     std::vector<text::TokenId> step(static_cast<std::size_t>(test.sequences));
     for (std::size_t i = 0; i < ids.size(); ++i) {
         core::check_interrupt();
         for (std::size_t s = 0; s < step.size(); ++s) step[s] = ids[(i + s) % ids.size()];
         session.evaluate_slots(step);
+        if (progress) progress(static_cast<std::int64_t>(i) + 1, total);
     }
 }
 
@@ -159,12 +162,12 @@ static Result time_test(const Test& test, run::Session& session, std::int64_t re
         prepare(session, test, false);
         energy.start();
         const auto start = std::chrono::steady_clock::now();
-        evaluate(session, test, ids);
+        evaluate(session, test, ids, [&](std::int64_t tokens, std::int64_t) { line.update(done + tokens, total); });
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         joules += energy.joules().value_or(0);
         result.rates.push_back(static_cast<double>(test.tokens * test.sequences) / seconds);
         if (meter) readings.push_back(meter->bytes_per_second());
-        line.update(++done, total);
+        done += test.tokens;
     }
     if (meter) result.read_bytes_per_second = core::median(readings);
     result.joules_per_token = joules / static_cast<double>(repetitions * test.tokens * test.sequences);
@@ -278,11 +281,12 @@ static void run(Options& options) {
         machine = with_best_peaks(measure::measure_machine(pool, session.options().isa), store);
     }
     core::Json rows{core::Json::Array{}};
-    std::int64_t done = 0;
+    std::int64_t done = 0, total = 0;
+    for (const Test& test : tests) total += s.repetitions * test.tokens;
     {
-        ProgressLine line("timed runs");
+        ProgressLine line("timed tokens");
         for (const Test& test : tests) {
-            Result result = time_test(test, session, s.repetitions, meter.get(), line, done, s.repetitions * static_cast<std::int64_t>(tests.size()));
+            Result result = time_test(test, session, s.repetitions, meter.get(), line, done, total);
             if (machine) set_limit(result, session, *machine);
             rows.add(row_json(result, s, session, pool.threads(), measure::processor_name()));
         }

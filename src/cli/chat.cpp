@@ -44,11 +44,13 @@ static std::string text_or_file(const std::string& given) { return !given.empty(
 
 static std::int64_t answer_length(const Settings& s, const text::ChatTemplate& form) {
     if (!s.most_tokens) return form.is_plain() ? most_plain_tokens : -1;
+    std::int64_t tokens = -2;
     try {
-        return Json::parse(*s.most_tokens).integer();
+        tokens = Json::parse(*s.most_tokens).integer();
     } catch (const core::Error&) {
-        core::fail(ErrorKind::usage, "-n must be a number, not '{}'", *s.most_tokens);
     }
+    if (tokens < -1) core::fail(ErrorKind::usage, "-n must be a number of tokens, or -1 until the context is full, not '{}'", *s.most_tokens);
+    return tokens;
 }
 
 static Json template_variables(const std::vector<std::string>& given) {
@@ -292,7 +294,7 @@ static void run(Options& options) {
     const auto model = s.model.open();
     const text::ChatTemplate form = form_of(s, *model);
     s.generate.most_tokens = answer_length(s, form);
-    core::Pool pool(static_cast<int>(s.model.threads));
+    core::Pool pool(checked_threads(s.model.threads));
     run::Session session(model, pool, s.model.session());
     const auto mask = s.decoding.mask(*model);
     const auto drafter = s.decoding.drafter(session, pool, s.generate.sampler);
@@ -301,6 +303,7 @@ static void run(Options& options) {
     conversation.set_variables(template_variables(s.variables));
     conversation.set_system(text_or_file(s.system));
     const std::unique_ptr<LineReader> reader = make_line_reader();
+    show_prompt_progress(session);
     catch_interrupts();
     Dialogue dialogue(conversation, *reader, options.json());
     if (!s.message.empty()) {

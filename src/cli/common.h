@@ -66,6 +66,9 @@ class ProgressLine {
     bool shown_ = false, terminal_;
 };
 
+/// Shows how far a long prompt is, each time the session reads one.
+void show_prompt_progress(run::Session& session);
+
 /// The value of -t as a pool takes it; Error(usage) if it cannot be.
 int checked_threads(std::int64_t threads);
 

@@ -6,6 +6,7 @@
 
 #include "cli/common.h"
 #include "cli/merge.h"
+#include "cli/outputs.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
 #include "files/hugging_face/folder.h"
@@ -70,7 +71,10 @@ class WithKeys : public files::File {
 static files::Metadata vocabulary_of(const files::File& file) {
     if (file.metadata().find("tokenizer.ggml.model") || !text::has_tokenizer(file.metadata())) return {};
     try {
-        return text::gguf_vocabulary(file.metadata());
+        files::Metadata keys = text::gguf_vocabulary(file.metadata());
+        if (text::composes_text(file.metadata()))
+            note("tokenizer.json joins letters and their marks (NFC) before it cuts text, for which GGUF has no key: text that has them apart gets other tokens from the GGUF file");
+        return keys;
     } catch (const core::Error& error) {
         note(core::format("the vocabulary stays in the form of tokenizer.json, which other programs may not read: {}", error.what()));
         return {};
@@ -99,6 +103,7 @@ static void run(Options& options) {
     if (s.model.empty() || s.output.empty()) core::fail(core::ErrorKind::usage, "say what to convert and where to: tailor convert IN OUT");
     const formats::Format* const wanted = s.format.empty() ? nullptr : &formats::get(s.format);
     const Target target = target_of(s.output);
+    check_outputs({{"-o", s.output, target == Target::folder}}, {{"the model", s.model}, {"the adapter", s.adapter}});
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<files::File> file = open_file(s.model);
     if (!s.adapter.empty() && target == Target::folder) core::fail(core::ErrorKind::usage, "--adapter merges into a file; convert that into the folder {}", s.output);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "cli/rules.h"
 #include "cli/train/training.h"
 #include "compress/quantize_file.h"
@@ -67,9 +68,10 @@ static void check(Settings& s) {
     if (t.minutes == 0 && t.steps == 0) t.steps = 100;
     train_command::check_course(t);
     if (t.eval_every > 0 && t.eval_file.empty()) fail(ErrorKind::usage, "--eval-every needs a text to judge by: --eval-file");
+    if (!(s.temperature > 0)) fail(ErrorKind::usage, "--temperature must be above 0, it is {}", s.temperature);
     if (s.top_k < 1 || s.refresh < 1) fail(ErrorKind::usage, "--top-k and --refresh must be at least 1");
-    if (!t.output.empty() && (t.output == t.model || t.output == s.teacher)) fail(ErrorKind::usage, "{} is a model that is being read; write the student to another file", t.output);
     if (!t.output.empty()) files::kind_for(t.output);
+    check_outputs(train_command::written_by(t), train_command::read_by(t, {{"the teacher", s.teacher}, {"the teacher's file", s.teacher_file}}));
     // Weights that are healed are near their place: a training's rate would first take them away from it.
     if (!t.rate) t.rate = 0.2 * train::optimizers::get(t.optimizer).rate;
     if (!t.weight_decay) t.weight_decay = 0;
@@ -218,6 +220,7 @@ static void run(Options& options) {
     require_same_tokens(*teacher, *student);
     train::DistillationOptions how{.losses = train::losses::parse(s.loss), .temperature = s.temperature, .layers = {s.layers.begin(), s.layers.end()}};
     if (!formats.empty()) how.rounding = std::make_shared<train::Rounding>(train::RoundingOptions{formats, train::scale_rule(s.scales), s.refresh});
+    if (s.top_k > teacher->facts().vocabulary) fail(ErrorKind::usage, "--top-k {}: the vocabulary has {} tokens", s.top_k, teacher->facts().vocabulary);
     if (!s.teacher_file.empty()) how.answers = answers_of(s, *teacher, pool);
     const auto distillation = std::make_shared<train::Distillation>(teacher->file(), student->file(), how);
     train_command::Settings quiet = s.train;

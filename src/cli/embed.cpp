@@ -27,10 +27,28 @@ static std::vector<std::string> texts_of(const Settings& s) {
     return lines;
 }
 
-static void print_vector(const std::vector<float>& vector) {
+static std::string line_of(const std::vector<float>& vector) {
     std::vector<std::string> numbers;
     for (const float v : vector) numbers.push_back(core::format("{:.7g}", v));
-    print(core::join(numbers, " ") + "\n");
+    return core::join(numbers, " ") + "\n";
+}
+
+/// [count][width] numbers as vectors, of length 1 unless they are wanted raw.
+static std::vector<std::vector<float>> vectors_of(const std::vector<float>& numbers, std::size_t count, bool raw) {
+    const auto width = static_cast<std::ptrdiff_t>(numbers.size() / count);
+    std::vector<std::vector<float>> vectors;
+    for (auto at = numbers.begin(); at != numbers.end(); at += width) {
+        vectors.emplace_back(at, at + width);
+        if (!raw) run::normalize(vectors.back());
+    }
+    return vectors;
+}
+
+static core::Json row_of(const std::string& text, const std::vector<text::TokenId>& ids, const std::vector<std::vector<float>>& vectors, bool one_per_token) {
+    core::Json list{core::Json::Array{}};
+    for (const std::vector<float>& vector : vectors) list.add(core::Json::array(std::vector<double>(vector.begin(), vector.end())));
+    core::Json row = core::Json().set("text", text).set("ids", core::Json::array(ids));
+    return one_per_token ? row.set("embeddings", std::move(list)) : row.set("embedding", list.items()[0]);
 }
 
 static void run(Options& options) {
@@ -41,25 +59,19 @@ static void run(Options& options) {
     options.add("--pooling", s.pooling, "mean, cls (the first token), last, or none: a vector per token; without it what the model asks for");
     options.flag("--raw", s.raw, "do not scale vectors to length 1");
     options.parse();
+    if (!s.text.empty() && !s.file.empty()) core::fail(core::ErrorKind::usage, "the text was given twice: of -p and -f only one can be");
     const auto model = s.model.open();
     const run::Pooling pooling = s.pooling.empty() ? run::pooling_of(*model) : run::pooling_named(s.pooling);
-    core::Pool pool(static_cast<int>(s.model.threads));
+    core::Pool pool(checked_threads(s.model.threads));
     run::Session session(model, pool, s.model.session());
+    const bool one_per_token = pooling == run::Pooling::none;
     core::Json rows{core::Json::Array{}};
     for (const std::string& text : texts_of(s)) {
-        const std::vector<text::TokenId> ids = model->tokenizer().encode(text);
-        const std::vector<float> all = run::embed(session, ids, pooling);
-        const std::size_t count = pooling == run::Pooling::none ? ids.size() : 1, width = all.size() / count;
-        core::Json vectors{core::Json::Array{}};
-        for (std::size_t i = 0; i < count; ++i) {
-            std::vector<float> vector(all.begin() + static_cast<std::ptrdiff_t>(i * width), all.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
-            if (!s.raw) run::normalize(vector);
-            if (!options.json()) print_vector(vector);
-            else vectors.add(core::Json::array(std::vector<double>(vector.begin(), vector.end())));
-        }
         core::check_interrupt();
-        rows.add(core::Json().set("text", text).set("ids", core::Json::array(ids)).set(count == 1 && pooling != run::Pooling::none ? "embedding" : "embeddings",
-                                                                                       count == 1 && pooling != run::Pooling::none ? vectors.items()[0] : vectors));
+        const std::vector<text::TokenId> ids = model->tokenizer().encode(text);
+        const std::vector<std::vector<float>> vectors = vectors_of(run::embed(session, ids, pooling), one_per_token ? ids.size() : 1, s.raw);
+        if (options.json()) rows.add(row_of(text, ids, vectors, one_per_token));
+        else for (const std::vector<float>& vector : vectors) print(line_of(vector));
     }
     if (options.json()) print_json(rows);
 }

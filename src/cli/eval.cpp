@@ -1,5 +1,6 @@
 // tailor eval: perplexity of a model on text, and how far it is from a reference model.
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "run/evictions/registry.h"
@@ -21,8 +22,8 @@ static void declare(Options& options, Settings& s) {
     options.add("--reference", s.reference, "also measure the divergence from this model; 'default': the one built in");
     options.add("-c,--context", s.window, "tokens in a window, the second half of which is scored; 0: 512, or the model's context if smaller");
     options.add("--windows", s.windows, "most windows to evaluate; 0: the whole text");
-    options.add("--token-ids", s.token_ids, "evaluate exactly these ids in one batch: 1,2,3; needs --logits-out");
-    options.add("--logits-out", s.logits, "write the logits of one batch as raw little-endian float32 [tokens][vocabulary]");
+    options.add("--token-ids", s.token_ids, "evaluate exactly these ids: 1,2,3; needs --logits-out");
+    options.add("--logits-out", s.logits, "write the logits of all tokens as raw little-endian float32 [tokens][vocabulary]");
     options.add("--kv", s.kv_format, "number format of the KV cache: f32, f16, bf16, q8_0 ...");
     options.add("--kv-budget", s.kv_budget.entries, "most entries of the KV cache; the divergence is then from the model with its whole cache, or from --reference");
     options.add("--kv-policy", s.kv_budget.policy, "which entries of a limited cache stay: " + run::evictions::names());
@@ -40,16 +41,27 @@ static std::vector<text::TokenId> ids_of(const run::LanguageModel& model, const 
     return model.tokenizer().encode(input_text(s.file, "text to evaluate on"));
 }
 
-// One batch, every row of logits, raw: for comparing with other programs.
+// Every row of logits, raw: for comparing with other programs. An encoder sees all tokens at once; others go on from batch to batch.
 static void write_logits(const std::shared_ptr<run::LanguageModel>& model, const Settings& s, core::Pool& pool, bool json) {
     const std::vector<text::TokenId> ids = ids_of(*model, s);
     const auto tokens = static_cast<std::int64_t>(ids.size());
     if (tokens == 0) core::fail(core::ErrorKind::usage, "there is no token to evaluate");
-    run::Session session(model, pool, session_options(s, tokens));
-    const core::Tensor& logits = session.evaluate(ids, tokens);
-    const std::int64_t vocabulary = logits.shape.width();
+    const bool whole = model->family().encodes || model->family().build_encoder;
+    const std::int64_t batch = whole ? tokens : std::min<std::int64_t>(tokens, 512);
+    run::SessionOptions options = session_options(s, tokens);
+    options.batch = batch;
+    run::Session session(model, pool, options);
     core::AtomicFile out(s.logits);
-    for (std::int64_t i = 0; i < tokens; ++i) out.write(logits.row(i), static_cast<std::size_t>(vocabulary) * sizeof(float));
+    std::int64_t vocabulary = 0;
+    ProgressLine line("tokens");
+    for (std::int64_t done = 0; done < tokens; done += batch) {
+        core::check_interrupt();
+        line.update(done, tokens);
+        const std::int64_t count = std::min(batch, tokens - done);
+        const core::Tensor& logits = session.evaluate(std::span(ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)), count);
+        vocabulary = logits.shape.width();
+        for (std::int64_t i = 0; i < count; ++i) out.write(logits.row(i), static_cast<std::size_t>(vocabulary) * sizeof(float));
+    }
     out.commit();
     if (json) print_json(core::Json().set("tokens", tokens).set("vocabulary", vocabulary).set("logits", s.logits));
     else print(core::format("{}: float32 [{}][{}]\n", s.logits, tokens, vocabulary));
@@ -122,11 +134,14 @@ static void run(Options& options) {
     Settings s;
     declare(options, s);
     options.parse();
+    if (s.kv_budget.entries < 0) core::fail(core::ErrorKind::usage, "--kv-budget must not be negative, it is {}", s.kv_budget.entries);
+    if (!s.token_ids.empty() && !s.file.empty()) core::fail(core::ErrorKind::usage, "give --token-ids or -f, not both");
     if (s.window < 0 || s.windows < 0) core::fail(core::ErrorKind::usage, "-c and --windows must not be negative");
     if (!s.token_ids.empty() && s.logits.empty())
-        core::fail(core::ErrorKind::usage, "--token-ids evaluates one batch: say where its logits go with --logits-out FILE");
+        core::fail(core::ErrorKind::usage, "--token-ids is for logits: say where they go with --logits-out FILE");
     if (!s.logits.empty() && !s.reference.empty())
         core::fail(core::ErrorKind::usage, "--logits-out evaluates one model: leave --reference out");
+    check_outputs({{"--logits-out", s.logits}}, {{"the model", s.model}, {"the adapter", s.adapter}, {"the text", s.file}});
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model, s.adapter);
     if (!s.logits.empty()) write_logits(model, s, pool, options.json());

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "files/synthetic.h"
@@ -69,6 +70,15 @@ static std::string with_ending(const std::string& path, const std::string& endin
     return (dot == std::string::npos || (slash != std::string::npos && dot < slash) ? path : path.substr(0, dot)) + ending;
 }
 
+/// The report and the plan stand beside the model, unless they are told a place; all three are known to have one before the search.
+static void choose_places(Settings& s) {
+    if (s.fit.output.empty()) core::fail(core::ErrorKind::usage, "fit needs a place for the result: -o fitted.gguf");
+    if (s.plan.empty()) s.plan = with_ending(s.fit.output, ".plan.json");
+    if (s.report.empty()) s.report = with_ending(s.fit.output, ".html");
+    check_outputs({{"-o", s.fit.output}, {"--plan", s.plan}, {"--report", s.report}},
+                  {{"the model", s.model.model}, {"the adapter", s.model.adapter}, {"the text", s.fit.calibration}, {"the text", s.fit.report_text}});
+}
+
 static std::string figure(const core::Json* value, double scale, const char* pattern) {
     if (!value || !value->is_object()) return "-";
     return core::format(pattern, value->at("value").number() * scale, value->at("standard_error").number() * scale);
@@ -104,10 +114,11 @@ static void run(Options& options) {
     declare(options, s);
     options.parse();
     read_budgets(s);
+    choose_places(s);
     s.fit.session = s.model.session();
     s.fit.command = options.command_line();
     const auto model = open(s);
-    core::Pool pool(static_cast<int>(s.model.threads));
+    core::Pool pool(checked_threads(s.model.threads));
     measure::Store store(measure::Store::default_directory(), [](const std::string& message) { note("tailor: " + message); });
     std::unique_ptr<ProgressLine> line;
     std::string stage;
@@ -122,13 +133,11 @@ static void run(Options& options) {
     };
     const core::Json plan = search::fit(model, pool, store, s.fit, callbacks);
     line.reset();
-    const std::string plan_path = s.plan.empty() ? with_ending(s.fit.output, ".plan.json") : s.plan;
-    const std::string report_path = s.report.empty() ? with_ending(s.fit.output, ".html") : s.report;
-    core::write_text_file(plan_path, plan.text() + "\n");
-    core::write_text_file(report_path, search::report_html(plan));
+    core::write_text_file(s.plan, plan.text() + "\n");
+    core::write_text_file(s.report, search::report_html(plan));
     if (options.json()) return print_json(plan);
     print(summary(plan) + "\n" + plan.at("decision").string() + "\n" + provenance(plan));
-    print(core::format("model:  {}\nplan:   {}\nreport: {}\n", s.fit.output, plan_path, report_path));
+    print(core::format("model:  {}\nplan:   {}\nreport: {}\n", s.fit.output, s.plan, s.report));
 }
 
 }  // namespace tailor::cli::fit_command

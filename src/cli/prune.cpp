@@ -3,6 +3,7 @@
 
 #include "cli/calibration.h"
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "compress/cut.h"
 #include "compress/quantize_file.h"
 #include "compress/unit_scores.h"
@@ -100,6 +101,7 @@ static void run(Options& options) {
     if (s.criterion != "activation" && s.criterion != "fisher") core::fail(core::ErrorKind::usage, "--criterion {}: there are activation and fisher", s.criterion);
     if (s.criterion == "fisher" && s.calibration.text.empty()) core::fail(core::ErrorKind::usage, "--criterion fisher needs a text: --calibration FILE");
     files::kind_for(s.output);
+    check_outputs({{"-o", s.output}}, {{"the model", s.model}, {"the text", s.calibration.text}});
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
     const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, judge(model, s, pool)));

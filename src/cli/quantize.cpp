@@ -5,6 +5,7 @@
 
 #include "cli/calibration.h"
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "cli/rules.h"
 #include "compress/quantize_file.h"
 #include "core/error.h"
@@ -131,6 +132,7 @@ static void check(Settings& s) {
     check(s.calibration);
     if (!s.format.empty()) formats::get(s.format);
     files::kind_for(s.output);
+    check_outputs({{"-o", s.output}}, {{"the model", s.model}, {"the text", s.calibration.text}});
 }
 
 static void run(Options& options) {

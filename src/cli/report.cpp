@@ -2,6 +2,7 @@
 #include "search/report.h"
 
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
@@ -14,6 +15,7 @@ static void run(Options& options) {
     options.parse();
     if (plan_path.empty())
         core::fail(core::ErrorKind::usage, "there is no plan: give the plan.json that tailor fit wrote, or '-'");
+    check_outputs({{"-o", output}}, {{"the plan", plan_path}});
     const core::Json plan = core::Json::parse(core::read_text_file(plan_path), plan_path);
     // A page full of dashes would hide that the wrong file was given.
     if (!plan.find("candidates") && !plan.find("tensors"))

@@ -80,12 +80,19 @@ static std::optional<run::Comparison> compare_with_plain(const Settings& s, run:
 
 static void write_text(const Settings& s, run::Session& session, core::Pool& pool, const std::vector<text::TokenId>& ids, const std::string& prompt, bool json) {
     const bool streams = !json && session.model().has_tokenizer();
-    if (streams && !s.no_prompt) print(prompt);
-    const run::Generated g = run::generate(session, ids, s.generate, [&](std::string_view piece) {
-        if (!streams) return;
+    // After the line that tells how far the prompt is, which may stand on the same terminal.
+    bool prompt_is_due = streams && !s.no_prompt;
+    const auto write = [&](std::string_view piece) {
+        if (prompt_is_due) print(prompt);
+        prompt_is_due = false;
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);
+    };
+    show_prompt_progress(session);
+    const run::Generated g = run::generate(session, ids, s.generate, [&](std::string_view piece) {
+        if (streams) write(piece);
     });
+    write("");
     const std::optional<run::Comparison> change = compare_with_plain(s, session, pool, ids, g.ids);
     const double prompt_rate = static_cast<double>(ids.size()) / g.prompt_seconds, decode_rate = static_cast<double>(g.ids.size()) / g.decode_seconds;
     if (json) {
@@ -124,8 +131,12 @@ static void run(Options& options) {
     if (s.prompt.empty() && s.prompt_file.empty() && s.token_ids.empty() && !s.model.model.empty() && s.model.model != "default" &&
         ::access(s.model.model.c_str(), F_OK) != 0 && s.model.model.find(' ') != std::string::npos)
         std::swap(s.prompt, s.model.model);
+    if (s.generate.most_tokens < -1) core::fail(core::ErrorKind::usage, "-n must be 0 or more, or -1 until the context is full, not {}", s.generate.most_tokens);
+    if (s.kv_budget.entries < 0) core::fail(core::ErrorKind::usage, "--kv-budget must not be negative, it is {}", s.kv_budget.entries);
+    if ((s.prompt.empty() ? 0 : 1) + (s.prompt_file.empty() ? 0 : 1) + (s.token_ids.empty() ? 0 : 1) > 1)
+        core::fail(core::ErrorKind::usage, "the prompt was given more than once: of -p, -f and --token-ids only one can be");
     const auto model = s.model.open();
-    core::Pool pool(static_cast<int>(s.model.threads));
+    core::Pool pool(checked_threads(s.model.threads));
     std::vector<text::TokenId> ids = s.token_ids;
     std::string prompt;
     s.generate.ignore_end |= !ids.empty();  // so that a continuation can be compared id by id

@@ -3,8 +3,10 @@
 #include <random>
 
 #include "cli/merge.h"
+#include "cli/outputs.h"
 #include "cli/train/training.h"
 #include "core/error.h"
+#include "files/registry.h"
 #include "files/synthetic.h"
 #include "formats/registry.h"
 #include "train/adapters/low_rank.h"
@@ -67,8 +69,11 @@ static void check(Settings& s) {
     if (s.rank < 0 || s.alpha < 0) fail(ErrorKind::usage, "--rank and --alpha must not be negative");
     if (!s.merge.empty() && !s.kind()) fail(ErrorKind::usage, "--merge is for adapters; with --method full -o writes the tuned model");
     if (s.zeroth_order && (t.keep != "keep" || !t.memory.empty())) fail(ErrorKind::usage, "--keep and --memory are for gradients; without them nothing is kept");
-    for (const std::string& path : {t.output, s.merge})
-        if (!path.empty() && path == t.model) fail(ErrorKind::usage, "{} is the model that is being read; write to another file", path);
+    if (!s.merge.empty()) files::kind_for(s.merge);
+    std::vector<NamedPath> written = train_command::written_by(t);
+    written[0].may_be_folder = s.kind() && !core::lower(t.output).ends_with(".gguf");
+    written.push_back({"--merge", s.merge});
+    check_outputs(written, train_command::read_by(t));
     if (t.minutes == 0 && t.tokens == 0 && t.steps == 0) t.steps = 100;
     train_command::check_course(t);
     if (!t.rate) t.rate = s.usual_rate();

@@ -33,7 +33,9 @@ class TreeBuilder : public nlohmann::json_sax<Library> {
     bool start_array(std::size_t) override { return open(false); }
     bool end_array() override { return close(); }
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& cause) override {
-        error = cause.what();
+        const std::string_view message = cause.what(), end_of_name = "] ";
+        const std::size_t name = message.find(end_of_name);
+        error = message.substr(name == std::string_view::npos ? 0 : name + end_of_name.size());
         return false;
     }
 

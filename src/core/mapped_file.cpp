@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/error.h"
@@ -53,6 +54,26 @@ bool is_folder(const std::string& path) noexcept {
     return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+bool is_device(const std::string& path) noexcept {
+    struct stat status{};
+    return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+std::string folder_of(const std::string& path) {
+    const std::size_t slash = path.find_last_of('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+    struct stat first{}, second{};
+    const bool has_first = ::stat(a.c_str(), &first) == 0, has_second = ::stat(b.c_str(), &second) == 0;
+    if (has_first && has_second) return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    if (has_first || has_second) return false;
+    const auto name = [](const std::string& path) { return path.substr(path.find_last_of('/') + 1); };
+    return name(a) == name(b) && exists(folder_of(a)) && same_file(folder_of(a), folder_of(b));
+}
+
 void page_out(std::span<const std::byte> bytes) noexcept {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
@@ -60,16 +81,24 @@ void page_out(std::span<const std::byte> bytes) noexcept {
     if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part-" + std::to_string(::getpid())) {
-    file_ = std::fopen(temporary_.c_str(), "wb");
+static std::string behind_links(const std::string& path) {
+    char* const real = ::realpath(path.c_str(), nullptr);
+    std::string result = real ? real : path;
+    std::free(real);
+    return result;
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(behind_links(path_)) {
+    if (is_folder(path_)) fail(ErrorKind::io, "cannot write {}: it is a folder", path_);
+    if (!is_device(path_)) temporary_ = target_ + ".part-" + std::to_string(::getpid());
+    file_ = std::fopen(temporary_.empty() ? path_.c_str() : temporary_.c_str(), "wb");
     if (!file_) fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {
-    if (file_) {
-        std::fclose(file_);
-        ::unlink(temporary_.c_str());
-    }
+    if (!file_) return;
+    std::fclose(file_);
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
@@ -79,12 +108,13 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
 }
 
 void AtomicFile::commit() {
-    const bool flushed = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+    const bool beside = !temporary_.empty();
+    const bool flushed = std::fflush(file_) == 0 && (!beside || ::fsync(::fileno(file_)) == 0);
     const bool closed = std::fclose(file_) == 0;
     file_ = nullptr;
-    if (!flushed || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    if (!flushed || !closed || (beside && std::rename(temporary_.c_str(), target_.c_str()) != 0)) {
         const int error = errno;
-        ::unlink(temporary_.c_str());
+        if (beside) ::unlink(temporary_.c_str());
         fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(error));
     }
 }

@@ -30,15 +30,21 @@ class MappedFile {
 /// Whether there is a file or folder of this name, or a folder.
 bool exists(const std::string& path) noexcept;
 bool is_folder(const std::string& path) noexcept;
+/// Whether something of this name takes what is written and keeps no file: a device, a pipe.
+bool is_device(const std::string& path) noexcept;
+/// The folder that a path lies in; "." where it names none.
+std::string folder_of(const std::string& path);
+/// Whether two paths name the same file or folder, by links or by other words; also where there is none yet.
+bool same_file(const std::string& a, const std::string& b);
 
 /// Takes whole pages inside memory that a file stands behind out of this process; they are read again when touched. Other memory stays.
 void page_out(std::span<const std::byte> bytes) noexcept;
 
 /// A file written beside its destination and renamed over it by commit(); if it is destroyed before, it is removed, so
-/// an error or Ctrl-C leaves the old file as it was.
+/// an error or Ctrl-C leaves the old file as it was. Of a link the file behind it is replaced; devices and pipes are written to.
 class AtomicFile {
   public:
-    /// Creates `path` + ".part-<pid>"; throws Error(io) naming the path.
+    /// Creates `path` + ".part-<pid>"; throws Error(io) naming the path, also where it is a folder.
     explicit AtomicFile(std::string path);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
@@ -50,7 +56,7 @@ class AtomicFile {
     void commit();
 
   private:
-    std::string path_, temporary_;
+    std::string path_, target_, temporary_;  ///< no temporary: a device or pipe
     std::FILE* file_ = nullptr;
     std::uint64_t position_ = 0;
 };

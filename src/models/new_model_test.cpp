@@ -24,8 +24,6 @@ class NewModels : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(NewModels, CanBeBuiltAgain) {
     files::Metadata more;
-    // Its heads hold a part that is turned and one that is not.
-    if (GetParam() == "deepseek2") more.set_integer("rope.dimension_count", 8);
     const auto file = make_new_model(GetParam(), small(), more);
     const Weights weights(*file);
     const graph::Graph graph = build(family_of(*file), weights, 4, 4);

@@ -46,7 +46,10 @@ static void normalize(const float* x, const float* weight, const float* bias, fl
         if (weight) v = v * load(weight + i);
         store(y + i, bias ? v + load(bias + i) : v);
     }
-    for (; i < width; ++i) y[i] = (x[i] - mean) * scale * (weight ? weight[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+    // The questions stand outside the loops: loads that the compiler masks are no faults of a processor, but of some emulators.
+    for (std::int64_t j = i; j < width; ++j) y[j] = (x[j] - mean) * scale;
+    for (std::int64_t j = i; weight && j < width; ++j) y[j] *= weight[j];
+    for (std::int64_t j = i; bias && j < width; ++j) y[j] += bias[j];
 }
 
 static void run(const Call& call) noexcept {

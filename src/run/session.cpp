@@ -210,11 +210,16 @@ const core::Tensor& Session::step(std::int64_t rows, std::int64_t wanted) {
     return p.output();
 }
 
+void Session::require_room(std::int64_t tokens, std::int64_t slot) const {
+    if (past(slot) + tokens <= options_.context) return;
+    const std::string behind = past(slot) > 0 ? core::format(" behind the {} that stand there", past(slot)) : "";
+    fail(ErrorKind::usage, "{} tokens{} do not fit the context of {}; ask for a larger one with -c", tokens, behind, options_.context);
+}
+
 const core::Tensor& Session::evaluate(std::span<const text::TokenId> ids, std::int64_t wanted, std::int64_t slot) {
     const auto rows = static_cast<std::int64_t>(ids.size());
     if (rows < 1 || wanted < 0 || wanted > rows) fail(ErrorKind::bug, "{} logits of {} tokens cannot be", wanted, rows);
-    if (past(slot) + rows > options_.context)
-        fail(ErrorKind::usage, "the context of {} tokens is full ({} past, {} new); ask for a larger one with -c", options_.context, past(slot), rows);
+    require_room(rows, slot);
     if (budget_) return evaluate_in_budget(ids, wanted);
     for (std::int64_t r = 0; r < rows; ++r) append_row(r, ids[static_cast<std::size_t>(r)], slot);
     return step(rows, wanted);
@@ -251,12 +256,21 @@ const core::Tensor& Session::evaluate_slots(std::span<const text::TokenId> ids) 
 }
 
 const core::Tensor& Session::prefill(std::span<const text::TokenId> ids, std::int64_t slot) {
-    while (static_cast<std::int64_t>(ids.size()) > options_.batch) {
-        evaluate(ids.first(static_cast<std::size_t>(options_.batch)), 0, slot);
-        ids = ids.subspan(static_cast<std::size_t>(options_.batch));
+    const auto total = static_cast<std::int64_t>(ids.size());
+    require_room(total, slot);
+    const auto tell = [&](std::int64_t done) {
+        if (progress_) progress_(done, total);
+    };
+    std::int64_t done = 0;
+    tell(0);
+    for (; total - done > options_.batch; tell(done)) {
+        evaluate(ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(options_.batch)), 0, slot);
+        done += options_.batch;
         core::check_interrupt();
     }
-    return evaluate(ids, 1, slot);
+    const core::Tensor& logits = evaluate(ids.subspan(static_cast<std::size_t>(done)), 1, slot);
+    tell(total);
+    return logits;
 }
 
 void Session::set_weight(std::string_view name, const core::Tensor& given) {

@@ -77,8 +77,11 @@ class Session {
     const core::Tensor& evaluate(std::span<const text::TokenId> ids, std::int64_t wanted = 1, std::int64_t slot = 0);
     /// Appends one token to each of the first ids.size() slots in one batch; their logits [slots, vocabulary].
     const core::Tensor& evaluate_slots(std::span<const text::TokenId> ids);
-    /// Appends any number of tokens in chunks of options().batch; the logits [1, vocabulary] of the last one.
+    /// Appends any number of tokens in chunks of options().batch; the logits [1, vocabulary] of the last one. Throws Error(usage) before the
+    /// first chunk if they do not fit the context, Error(interrupted) between two.
     const core::Tensor& prefill(std::span<const text::TokenId> ids, std::int64_t slot = 0);
+    /// Told by prefill() of tokens that are done, of all: 0 before the first chunk, all after the last.
+    void set_progress(std::function<void(std::int64_t done, std::int64_t total)> progress) { progress_ = std::move(progress); }
 
     /// The plan for this many rows, made if it is new; for --explain, --check, timing and swapping weights.
     graph::Plan& plan(std::int64_t rows, std::int64_t wanted);
@@ -103,6 +106,7 @@ class Session {
     void pack_weights();
     std::vector<core::Tensor> one_way_states(std::int64_t slot);
     core::Tensor state_memory(const std::string& key, const formats::Format& format, const core::Shape& shape) const;
+    void require_room(std::int64_t tokens, std::int64_t slot) const;
     void append_row(std::int64_t row, text::TokenId id, std::int64_t slot);
     graph::Graph graph_of(std::int64_t rows, std::int64_t wanted) const;
     const core::Tensor& evaluate_in_budget(std::span<const text::TokenId> ids, std::int64_t wanted);
@@ -125,6 +129,7 @@ class Session {
     core::Tensor gathered_;             ///< logits of several steps
     std::vector<std::int32_t> ids_, positions_, places_, sequences_, wanted_rows_;  ///< places: in the cache
     Runner runner_;
+    std::function<void(std::int64_t, std::int64_t)> progress_;
 };
 
 }  // namespace tailor::run

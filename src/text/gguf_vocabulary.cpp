@@ -103,6 +103,13 @@ std::vector<double> scores_of(const Vocabulary& v) {
     return scores;
 }
 
+std::unique_ptr<Tokenizer> original_tokenizer(const files::Metadata& metadata) {
+    files::Metadata keys;
+    for (const auto& [key, value] : metadata.entries())
+        if (key.starts_with("tokenizer.huggingface.")) keys.append(key, value);
+    return make_tokenizer(keys);
+}
+
 /// True if both give the same tokens for every probe, special tokens included.
 bool agree(const Tokenizer& a, const Tokenizer& b) {
     return std::all_of(std::begin(probes), std::end(probes), [&](std::string_view text) {
@@ -170,10 +177,7 @@ files::Metadata gguf_vocabulary(const files::Metadata& metadata) {
     // Older files leave the type out; merges then say that it is BPE.
     const std::string name = type && type->is_string() ? type->string() : model && model->find("merges") ? "BPE" : "none";
     if (name != "BPE") fail(ErrorKind::unsupported, "tokenizer.json has a model of type {}, which cannot be written with GGUF's keys; BPE can", name);
-    files::Metadata original_keys;
-    for (const auto& [key, value] : metadata.entries())
-        if (key.starts_with("tokenizer.huggingface.")) original_keys.append(key, value);
-    const std::unique_ptr<Tokenizer> original = make_tokenizer(original_keys);
+    const std::unique_ptr<Tokenizer> original = original_tokenizer(metadata);
     const Vocabulary vocabulary = read_vocabulary(root);
     const Json* const fallback = model->find("byte_fallback");
     const bool sentence_piece = fallback && !fallback->is_null() && fallback->boolean();
@@ -181,6 +185,11 @@ files::Metadata gguf_vocabulary(const files::Metadata& metadata) {
     if (!find_cut(keys, *original, sentence_piece))
         fail(ErrorKind::unsupported, "no tokenizer that GGUF knows gives the same tokens as tokenizer.json");
     return keys;
+}
+
+bool composes_text(const files::Metadata& metadata) {
+    const std::unique_ptr<Tokenizer> original = original_tokenizer(metadata);
+    return original->encode("e\xCC\x81") == original->encode("\xC3\xA9");
 }
 
 }  // namespace tailor::text

@@ -15,5 +15,8 @@ namespace tailor::text {
 /// Keys tokenizer.ggml.* for the tokenizer that `metadata` holds under tokenizer.huggingface.json, to be set in place of what it
 /// has of them. Throws Error(unsupported) saying why if GGUF cannot express it, Error(format) if the JSON is malformed.
 files::Metadata gguf_vocabulary(const files::Metadata& metadata);
+/// Whether that tokenizer takes a letter and its mark for one character (NFC), for which GGUF has no key: readers of GGUF alone give text
+/// that is not composed other tokens.
+bool composes_text(const files::Metadata& metadata);
 
 }  // namespace tailor::text

@@ -127,6 +127,14 @@ run::Progress ProgressLine::callback() {
     return [this](std::int64_t done, std::int64_t total) { update(done, total); };
 }
 
+void show_prompt_progress(run::Session& session) {
+    session.set_progress([line = std::shared_ptr<ProgressLine>()](std::int64_t done, std::int64_t total) mutable {
+        if (done == 0) line = std::make_shared<ProgressLine>("prompt tokens");
+        if (line) line->update(done, total);
+        if (done == total) line.reset();
+    });
+}
+
 void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 void print_json(const core::Json& json) { print(json.text() + "\n"); }

@@ -34,6 +34,8 @@ static int report(const core::Error& error, bool json) {
     return error.exit_code();
 }
 
+static bool wants_json(const std::vector<std::string>& arguments) { return std::find(arguments.begin(), arguments.end(), "--json") != arguments.end(); }
+
 // A second Ctrl-C ends the program at once.
 static void on_interrupt(int) {
     core::request_interrupt();
@@ -41,11 +43,11 @@ static void on_interrupt(int) {
 }
 
 static int run_command(const Command& command, std::vector<std::string> arguments) {
-    const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+    const bool json = wants_json(arguments);
     Options options(command, std::move(arguments));
     try {
         command.run(options);
-        if (std::fflush(stdout) != 0) core::fail(core::ErrorKind::io, "cannot write to standard output");
+        if (std::fflush(stdout) != 0 || std::ferror(stdout)) core::fail(core::ErrorKind::io, "cannot write to standard output");
         return 0;
     } catch (const HelpRequested& help) {
         std::fputs(help.page.c_str(), stdout);
@@ -75,8 +77,8 @@ int main(int argc, char** argv) {
         if (command->name == name) return run_command(*command, {argv + 2, argv + argc});
     std::vector<std::string> known;
     for (const Command* command : commands_in_order()) known.emplace_back(command->name);
-    std::fprintf(stderr, "tailor: there is no command '%s'; there are %s\n", name.c_str(), core::join(known, ", ").c_str());
-    return 2;
+    const core::Error unknown(core::ErrorKind::usage, core::format("there is no command '{}'; there are {}", name, core::join(known, ", ")));
+    return report(unknown, wants_json({argv + 1, argv + argc}));
 }
 
 }  // namespace tailor::cli

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "files/registry.h"
 #include "graph/policies/registry.h"
 #include "train/optimizers/registry.h"
 #include "train/recipe.h"
@@ -96,22 +97,38 @@ std::vector<Setting> settings(Settings& s) {
 void check_course(const Settings& s) {
     if (s.precision != "bf16" && s.precision != "f32") fail(ErrorKind::usage, "--precision must be bf16 or f32, it is '{}'", s.precision);
     if (s.batch < 1 || s.context < 1 || s.every < 1) fail(ErrorKind::usage, "--batch, --context and --every must be at least 1");
+    constexpr std::int64_t most_tokens = 1 << 24;  // of a step; their ids alone would take more memory than models of such a step have
+    if (s.batch > most_tokens || s.accumulate > most_tokens || s.context > most_tokens || s.batch * s.accumulate > most_tokens / s.context)
+        fail(ErrorKind::usage, "--batch {}, --accumulate {} and -c {} make a step of more than {} tokens", s.batch, s.accumulate, s.context, most_tokens);
+    if (s.clip < 0) fail(ErrorKind::usage, "--clip must not be negative, it is {}", s.clip);
+    if (s.weight_decay && *s.weight_decay < 0) fail(ErrorKind::usage, "--weight-decay must not be negative, it is {}", *s.weight_decay);
     if (s.loss_rows < 0) fail(ErrorKind::usage, "--loss-rows must not be negative");
     if (s.accumulate < 1 || s.checkpoint_every < 1 || s.eval_windows < 1) fail(ErrorKind::usage, "--accumulate, --checkpoint-every and --eval-windows must be at least 1");
     if (s.rate && !(*s.rate > 0)) fail(ErrorKind::usage, "--rate must be above 0, it is {}", *s.rate);
     if (s.warmup < 0 || s.eval_every < 0) fail(ErrorKind::usage, "--warmup and --eval-every must not be negative");
     if (!(s.minutes >= 0) || s.tokens < 0 || s.steps < 0) fail(ErrorKind::usage, "--minutes, --tokens and --steps must not be negative");
     if (s.minutes > 0 && s.warmup > 0) fail(ErrorKind::usage, "--warmup counts steps, and with --minutes their number is not known; without it the warm-up takes a twentieth of the time");
-    if (const std::size_t slash = s.checkpoint.rfind('/'); slash != std::string::npos && slash > 0 && !core::is_folder(s.checkpoint.substr(0, slash)))
-        fail(ErrorKind::usage, "--checkpoint {}: there is no folder {}", s.checkpoint, s.checkpoint.substr(0, slash));
     if (s.resume && s.checkpoint.empty()) fail(ErrorKind::usage, "--resume needs --checkpoint, to go on from");
     train::optimizers::get(s.optimizer), train::schedules::get(s.schedule);
+}
+
+std::string checkpoint_path(const Settings& s) { return core::is_folder(s.checkpoint) ? s.checkpoint + "/training.checkpoint" : s.checkpoint; }
+
+std::vector<NamedPath> written_by(const Settings& s) { return {{"-o", s.output}, {"--checkpoint", checkpoint_path(s)}, {"--page", s.page}}; }
+
+std::vector<NamedPath> read_by(const Settings& s, std::vector<NamedPath> also) {
+    also.insert(also.end(), {{"the model", s.model}, {"the text", s.eval_file}});
+    for (const std::string& text : s.texts) also.push_back({"the text", text});
+    return also;
 }
 
 namespace {
 
 void check(const Settings& s) {
     check_course(s);
+    if (s.vocabulary_size < 0) fail(ErrorKind::usage, "--vocabulary-size must not be negative, it is {}", s.vocabulary_size);
+    if (!(s.sizes.epsilon > 0 && s.sizes.rope_base > 0)) fail(ErrorKind::usage, "--epsilon and --rope-base must be above 0");
+    if (!(s.held_out >= 0 && s.held_out < 1)) fail(ErrorKind::usage, "--held-out is a share of the text, from 0 to below 1, not {}", s.held_out);
     if (!s.family.empty() && !s.model.empty()) fail(ErrorKind::usage, "--family {} makes a new model and {} is one already; give one of the two", s.family, s.model);
     if (s.family.empty() && !(s.vocabulary.empty() && s.vocabulary_kind.empty() && s.vocabulary_size == 0))
         fail(ErrorKind::usage, "a vocabulary can be chosen for a new model only: give --family too");
@@ -120,7 +137,8 @@ void check(const Settings& s) {
     if (!s.vocabulary_kind.empty() && s.vocabulary_kind != "bpe" && s.vocabulary_kind != "unigram")
         fail(ErrorKind::usage, "a vocabulary of the kind '{}' cannot be trained; there are bpe and unigram", s.vocabulary_kind);
     if (s.held_out > 0 && !s.eval_file.empty()) fail(ErrorKind::usage, "--held-out holds out a share of the text and --eval-file names another; give one of the two");
-    if (!s.output.empty() && s.output == s.model) fail(ErrorKind::usage, "{} is the model that is being read; write the trained one to another file", s.output);
+    if (!s.output.empty()) files::kind_for(s.output);
+    check_outputs(written_by(s), read_by(s, {{"the recipe", s.recipe}, {"the vocabulary's model", s.vocabulary}}));
 }
 
 void add_option(Options& options, const Setting& setting) {

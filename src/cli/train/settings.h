@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "files/metadata.h"
 #include "models/new_model.h"
 #include "train/schedules/registry.h"
@@ -58,6 +59,11 @@ struct Settings {
 void add_settings(Options& options, Settings& settings, std::initializer_list<std::string_view> names);
 /// What every training keeps to: numbers, names and the checkpoint. Throws Error(usage) naming what is wrong.
 void check_course(const Settings& settings);
+/// The checkpoint's file: the one that is named, or one in the folder that is.
+std::string checkpoint_path(const Settings& settings);
+/// What a training writes, -o first, and what it reads besides `also`: for check_outputs.
+std::vector<NamedPath> written_by(const Settings& settings);
+std::vector<NamedPath> read_by(const Settings& settings, std::vector<NamedPath> also = {});
 /// Reads options and the recipe that they may name. Throws Error(usage) naming what is wrong.
 Settings read_settings(Options& options);
 

@@ -13,10 +13,6 @@ namespace tailor::cli::train_command {
 using core::ErrorKind;
 using core::fail;
 
-static std::string checkpoint_path(const std::string& given) {
-    return core::is_folder(given) ? given + "/training.checkpoint" : given;
-}
-
 train::TrainerOptions trainer_options(const Settings& s) {
     train::TrainerOptions options;
     options.batch = s.batch, options.context = s.context, options.accumulate = s.accumulate, options.clip = s.clip;
@@ -48,7 +44,7 @@ Lesson lesson_of(const Settings& s, const run::LanguageModel& model, train::Trai
 
 Training::Training(const Settings& settings, Lesson lesson, int threads, bool json, std::shared_ptr<train::Workers> workers)
     : s_(settings), json_(json), workers_(workers ? workers : std::make_shared<train::Workers>()), lesson_(std::move(lesson)), budget_{settings.most_steps(), settings.minutes * 60, settings.warmup},
-      checkpoint_(checkpoint_path(settings.checkpoint)), start_(std::chrono::steady_clock::now()), peak_flops_(measured_peak(threads)) {
+      checkpoint_(checkpoint_path(settings)), start_(std::chrono::steady_clock::now()), peak_flops_(measured_peak(threads)) {
     note(core::format("{} numbers are trained, {} windows of {} tokens, {} per step, {} of memory for a step", human_count(static_cast<double>(lesson_.learner.parameters())),
                       lesson_.texts.learned->count(), s_.context, s_.batch * s_.accumulate, core::human_bytes(static_cast<double>(lesson_.learner.arena_bytes()))));
     const bool goes_on = s_.resume && core::exists(checkpoint_);

@@ -1,11 +1,10 @@
 // Plan and stream of a quantized copy; see quantize_file.h.
 #include "compress/quantize_file.h"
 
-#include <sys/stat.h>
-
 #include <map>
 
 #include "core/error.h"
+#include "core/mapped_file.h"
 #include "files/registry.h"
 #include "formats/private_types.h"
 #include "formats/registry.h"
@@ -86,11 +85,6 @@ files::WritePlan quantized_plan(const files::File& source, const ChooseFormat& c
     return plan;
 }
 
-static bool same_file(const std::string& a, const std::string& b) {
-    struct stat first{}, second{};
-    return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 static core::Tensor convert(const files::File& source, const files::TensorInfo& info, const formats::Format& format, const Importance* importance,
                             core::Pool& pool, const ObserveTensor& observe) {
     const core::Tensor tensor = source.read(info);
@@ -112,7 +106,7 @@ static core::Tensor convert(const files::File& source, const files::TensorInfo& 
 std::uint64_t write_quantized(const files::File& source, const ChooseFormat& choose, const Importance* importance, const std::string& path,
                               core::Pool& pool, const run::Progress& progress, const ObserveTensor& observe) {
     const files::FileKind& kind = files::kind_for(path);
-    if (same_file(source.path(), path)) fail(ErrorKind::usage, "{} is the model that is being read; write the copy to another file", path);
+    if (core::same_file(source.path(), path)) fail(ErrorKind::usage, "{} is the model that is being read; write the copy to another file", path);
     const files::WritePlan plan = quantized_plan(source, choose);
     std::int64_t done = 0, total = 0;
     for (const files::WritePlan::Entry& entry : plan.tensors) total += entry.shape.elements();

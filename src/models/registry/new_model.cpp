@@ -53,6 +53,7 @@ files::Metadata describe(const std::string& architecture, const Sizes& sizes) {
     set("attention.sliding_window", s.context);
     set("attention.relative_buckets_count", 32);  // T5's number
     set("attention.kv_lora_rank", std::max<std::int64_t>(1, s.width / 2));
+    set("attention.key_length_mla", 2 * (s.width / s.heads));  // of which the last rope.dimension_count are turned
     set("wkv.head_size", s.width / s.heads);
     set("shortconv.l_cache", s.taps);
     set("ssm.conv_kernel", s.taps);

@@ -65,6 +65,10 @@ void check_options(Fit& fit) {
     FitOptions& o = fit.options;
     if (o.budgets.empty()) fail(ErrorKind::usage, "fit needs a budget: --size, --decode-ms, --prompt-ms or --memory");
     if (o.output.empty()) fail(ErrorKind::usage, "fit needs a place for the result: -o fitted.gguf");
+    if (o.calibration_windows < 0 || o.search_windows < 0 || o.report_windows < 0)
+        fail(ErrorKind::usage, "--calibration-windows, --search-windows and --report-windows must not be negative");
+    if (o.prompt_tokens < 1) fail(ErrorKind::usage, "--prompt-tokens must be at least 1, not {}", o.prompt_tokens);
+    if (!(o.search_seconds >= 0)) fail(ErrorKind::usage, "--search-seconds must not be negative, it is {}", o.search_seconds);
     // Found now rather than after the search: a container that cannot be written, a folder that is not there.
     files::kind_for(o.output);
     const core::AtomicFile probe(o.output);

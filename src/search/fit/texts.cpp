@@ -54,10 +54,11 @@ Windows windows_of_file(const run::LanguageModel& model, const std::string& path
     return run::cut_windows(ids, window, tokenizer.adds_bos() ? tokenizer.bos() : -1);
 }
 
-// Windows `first`, first + step, ...
-Windows every(const Windows& windows, std::size_t first, std::size_t step) {
+// Of every `step` windows those from `first` to `end`.
+Windows every(const Windows& windows, std::size_t first, std::size_t end, std::size_t step) {
     Windows result;
-    for (std::size_t i = first; i < windows.size(); i += step) result.push_back(windows[i]);
+    for (std::size_t i = 0; i < windows.size(); ++i)
+        if (i % step >= first && i % step < end) result.push_back(windows[i]);
     return result;
 }
 
@@ -66,16 +67,16 @@ std::string file_name(const std::string& path) { return path.substr(path.find_la
 FitTexts from_two_files(const run::LanguageModel& model, const FitOptions& o) {
     const Windows known = windows_of_file(model, o.calibration, o.window), held_out = windows_of_file(model, o.report_text, o.window);
     if (known.size() < 2) fail(ErrorKind::usage, "{} is too short: calibration and search need two windows of {} tokens", o.calibration, o.window);
-    return {made(file_name(o.calibration), spread(every(known, 0, 2), o.calibration_windows)),
-            made(file_name(o.calibration), spread(every(known, 1, 2), o.search_windows)),
+    return {made(file_name(o.calibration), spread(every(known, 0, 1, 2), o.calibration_windows)),
+            made(file_name(o.calibration), spread(every(known, 1, 2, 2), o.search_windows)),
             made(file_name(o.report_text), spread(held_out, o.report_windows))};
 }
 
 FitTexts from_one_file(const run::LanguageModel& model, const FitOptions& o, const std::string& path) {
     const Windows all = windows_of_file(model, path, o.window);
     if (all.size() < 4) fail(ErrorKind::usage, "{} is too short: {} windows of {} tokens, at least 4 are needed", path, all.size(), o.window);
-    return {made(file_name(path), spread(every(all, 0, 4), o.calibration_windows)), made(file_name(path), spread(every(all, 1, 4), o.search_windows)),
-            made(file_name(path), spread(every(all, 2, 2), o.report_windows))};
+    return {made(file_name(path), spread(every(all, 0, 1, 4), o.calibration_windows)), made(file_name(path), spread(every(all, 1, 2, 4), o.search_windows)),
+            made(file_name(path), spread(every(all, 2, 4, 4), o.report_windows))};
 }
 
 // All windows at once, one sequence slot each: a step reads the weights once for all of them.
@@ -115,8 +116,9 @@ Windows random_windows(const run::LanguageModel& model, const FitOptions& o, std
 
 FitTexts from_model(std::shared_ptr<const run::LanguageModel> model, core::Pool& pool, const FitOptions& o, const FitCallbacks& callbacks) {
     // Own text is slow to write on large models, and smooth: fewer windows do.
-    const std::int64_t calibration = std::min<std::int64_t>(o.calibration_windows, 8), search = std::min<std::int64_t>(o.search_windows, 8),
-                       report = std::min<std::int64_t>(o.report_windows, 16), count = calibration + search + report;
+    const auto at_most = [](std::int64_t wanted, std::int64_t most) { return wanted > 0 ? std::min(wanted, most) : most; };
+    const std::int64_t calibration = at_most(o.calibration_windows, 8), search = at_most(o.search_windows, 8), report = at_most(o.report_windows, 16),
+                       count = calibration + search + report;
     const models::Model& family = model->family();
     const bool writes = model->has_tokenizer() && !family.encodes && !family.build_encoder;
     const Windows all = writes ? write_own(model, pool, o, count, callbacks) : random_windows(*model, o, count);

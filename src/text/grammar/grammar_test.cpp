@@ -161,6 +161,29 @@ TEST(JsonSchema, CombinationsAndReferences) {
     expect(schema(R"({"type":["integer","null"]})"), {"1", "null"}, {"\"a\"", "1.5"});
 }
 
+// Each of several schemas has its own word on what it does not name.
+TEST(JsonSchema, SchemasThatMustAllHold) {
+    const auto refusal = [](const char* text) { return error_of([&] { schema(text); }); };
+    expect(schema(R"({"allOf":[{"properties":{"a":{"type":"integer"}},"additionalProperties":{"type":"number","minimum":5}},{"properties":{"b":{"type":"integer"}}}],"required":["a","b"]})"),
+           {R"({"a":1,"b":7})"}, {R"({"a":1,"b":2})", R"({"a":1,"b":5.5})"});
+    expect(schema(R"({"allOf":[{"type":["number","string"],"minimum":3,"maximum":50},{"type":["integer","null"],"minimum":1,"maximum":9}]})"), {"3", "9"}, {"2", "10", "3.5", "null", "\"a\""});
+    EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"type":"string"},{"type":"null"}]})").find("types of both"));
+    EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]})").find("#/properties/b"));
+    EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"items":{"type":"string"}},{"prefixItems":[{"type":["string","null"]}]}]})").find("prefixItems"));
+    expect(schema(R"({"required":["a","b"],"properties":{"a":{"type":"null"}},"additionalProperties":{"type":"boolean"}})"), {R"({"a":null,"b":true})"}, {R"({"a":null,"b":1})"});
+    EXPECT_NE(std::string::npos, refusal(R"({"required":["a"],"additionalProperties":false})").find("'a' is required"));
+    expect(schema(R"({"const":2,"enum":[1,2]})"), {"2"}, {"1"});
+    EXPECT_NE(std::string::npos, refusal(R"({"const":3,"enum":[1,2]})").find("none of the values"));
+}
+
+TEST(JsonSchema, ValuesOfAnotherKindAreNamedWithTheirPlace) {
+    for (const auto& [text, words] : {std::pair<const char*, const char*>{R"({"properties":{"n":{"type":5}}})", "#/properties/n: 'type' must be the name of a type, or an array of such, it is 5"},
+                                      {R"({"enum":"abc"})", "#: 'enum' must be an array, it is \"abc\""}, {R"({"allOf":[{"required":"a"}]})", "'required' must be an array of strings"},
+                                      {R"({"oneOf":[{"type":"null"},{"properties":3}]})", "'properties' must be an object"}, {R"({"allOf":7})", "'allOf' must be an array"},
+                                      {R"({"items":null})", "'items' must be an object, true or false"}, {R"({"$ref":{}})", "'$ref' must be a string"}})
+        EXPECT_NE(std::string::npos, error_of([&, t = text] { schema(t); }).find(words)) << text << ": " << error_of([&, t = text] { schema(t); });
+}
+
 TEST(JsonSchema, Strings) {
     expect(schema(R"_({"pattern":"^a[0-9]{2,3}(x|yz)?$"})_"), {R"("a12")", R"("a123yz")"}, {R"("a1")", R"("ba12")", R"("a12 ")"});
     expect(schema("{\"pattern\":\"^\\\\\xC3\xA9\xC3\xBC$\"}"), {"\"\xC3\xA9\xC3\xBC\""}, {"\"\xC3\xA9\""});

@@ -21,9 +21,39 @@ using core::Json;
 
 constexpr std::string_view annotations[] = {"title", "description", "default", "examples", "example", "$schema", "$id", "id", "$comment", "deprecated",
                                             "readOnly", "writeOnly", "$defs", "definitions", "contentMediaType", "contentEncoding", "$anchor", "discriminator"};
-constexpr std::string_view known[] = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems",
-                                      "maxItems", "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-                                      "uniqueItems", "minProperties"};
+
+bool is_text(const Json& v) { return v.is_string(); }
+bool is_number(const Json& v) { return v.is_number(); }
+bool is_list(const Json& v) { return v.is_array(); }
+bool is_object(const Json& v) { return v.is_object(); }
+bool is_boolean(const Json& v) { return !v.is_null() && !v.is_number() && !v.is_string() && !v.is_array() && !v.is_object(); }
+bool is_schema(const Json& v) { return v.is_object() || is_boolean(v); }
+bool are_texts(const Json& v) { return v.is_array() && std::all_of(v.items().begin(), v.items().end(), is_text); }
+std::string brief(const Json& v) {
+    constexpr std::size_t most = 40;
+    const std::string text = v.text(-1);
+    return text.size() <= most ? text : text.substr(0, most) + " ...";
+}
+struct Keyword {
+    std::string_view name;
+    bool (*holds)(const Json& value);
+    std::string_view what;  ///< its value must be
+};
+constexpr std::string_view a_number = "a number", a_text = "a string", a_list = "an array", a_schema = "an object, true or false";
+constexpr Keyword keywords[] = {
+    {"type", [](const Json& v) { return is_text(v) || are_texts(v); }, "the name of a type, or an array of such"},
+    {"enum", is_list, a_list}, {"const", [](const Json&) { return true; }, ""}, {"$ref", is_text, a_text},
+    {"anyOf", is_list, a_list}, {"oneOf", is_list, a_list}, {"allOf", is_list, a_list},
+    {"properties", is_object, "an object"}, {"required", are_texts, "an array of strings"}, {"additionalProperties", is_schema, a_schema}, {"minProperties", is_number, a_number},
+    {"items", [](const Json& v) { return is_schema(v) || is_list(v); }, a_schema}, {"prefixItems", is_list, a_list}, {"minItems", is_number, a_number},
+    {"maxItems", is_number, a_number}, {"uniqueItems", is_boolean, "true or false"},
+    {"minLength", is_number, a_number}, {"maxLength", is_number, a_number}, {"pattern", is_text, a_text}, {"format", is_text, a_text},
+    {"minimum", is_number, a_number}, {"maximum", is_number, a_number}, {"exclusiveMinimum", is_number, a_number}, {"exclusiveMaximum", is_number, a_number},
+    {"multipleOf", is_number, a_number},
+};
+// Of two the stricter holds.
+constexpr std::string_view lower_limits[] = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"};
+constexpr std::string_view upper_limits[] = {"maximum", "exclusiveMaximum", "maxLength", "maxItems"};
 constexpr std::string_view all_types[] = {"object", "array", "string", "integer", "number", "boolean", "null"};
 // Members of one object; a schema with more would need the square of their number in rules.
 constexpr std::size_t most_members = 300;
@@ -56,8 +86,12 @@ class Compiler {
     static std::string within(const std::string& where, std::string_view key) { return where + "/" + std::string(key); }
 
     void check_keywords(const Json& schema, const std::string& where) const {
-        for (const auto& [key, v] : schema.members())
-            if (!is_annotation(key) && !is_in(known, key)) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword '{}' is not supported", where, key);
+        for (const auto& [key, v] : schema.members()) {
+            if (is_annotation(key)) continue;
+            const auto* const known = std::find_if(std::begin(keywords), std::end(keywords), [&name = key](const Keyword& keyword) { return keyword.name == name; });
+            if (known == std::end(keywords)) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword '{}' is not supported", where, key);
+            if (!known->holds(v)) fail(ErrorKind::format, "JSON Schema, {}: '{}' must be {}, it is {}", where, key, known->what, brief(v));
+        }
         if (const Json* unique = schema.find("uniqueItems"); unique && unique->boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'uniqueItems' is not supported", where);
     }
 
@@ -96,8 +130,7 @@ class Compiler {
         if (depth > most_depth) fail(ErrorKind::unsupported, "JSON Schema, {}: schemas are nested too deeply", where);
         if (!schema.is_object()) return of_boolean(schema, where);
         check_keywords(schema, where);
-        if (const Json* v = schema.find("const")) return one_of({*v}, schema, where);
-        if (const Json* v = schema.find("enum")) return one_of(v->items(), schema, where);
+        if (schema.find("const") || schema.find("enum")) return one_of(values_of(schema), schema, where);
         if (const Json* v = schema.find("$ref")) {
             if (only_annotations_beside(schema, "$ref")) return by_reference(v->string(), where);
             return value(merged(without(schema, "$ref"), resolve(v->string(), where), where), where, depth + 1);
@@ -114,8 +147,16 @@ class Compiler {
         return parts.size() == 1 ? parts[0] : choice(std::move(parts));
     }
 
+    /// The values that `const` and `enum` leave.
+    static Json::Array values_of(const Json& schema) {
+        const Json *const constant = schema.find("const"), *const list = schema.find("enum");
+        if (!constant) return list->items();
+        const auto same = [&](const Json& v) { return v.text(-1) == constant->text(-1); };
+        return !list || std::any_of(list->items().begin(), list->items().end(), same) ? Json::Array{*constant} : Json::Array{};
+    }
+
     Expression of_boolean(const Json& schema, const std::string& where) const {
-        if (schema.is_null() || schema.is_number() || schema.is_string() || schema.is_array()) fail(ErrorKind::format, "JSON Schema, {}: a schema is an object, true or false", where);
+        if (!is_schema(schema)) fail(ErrorKind::format, "JSON Schema, {}: a schema is an object, true or false", where);
         if (!schema.boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: nothing is valid under 'false'", where);
         return reference("value");
     }
@@ -130,36 +171,68 @@ class Compiler {
         return rest;
     }
 
+    static Json common_types(const std::vector<std::string>& a, const std::vector<std::string>& b, const std::string& where) {
+        Json::Array both;
+        for (const std::string& type : all_types_of(a))
+            if (is_in(all_types_of(b), type)) both.emplace_back(type);
+        if (both.empty()) fail(ErrorKind::format, "JSON Schema, {}: no value has the types of both schemas that must hold", where);
+        return Json(std::move(both));
+    }
+    /// With the integers among the numbers.
+    static std::vector<std::string> all_types_of(std::vector<std::string> types) {
+        if (is_in(types, "number") && !is_in(types, "integer")) types.emplace_back("integer");
+        return types;
+    }
+
+    /// The members of `a` as they must be beside `b`, which may have a word on those that it does not name itself.
+    static Json properties_beside(const Json& a, const Json& b) {
+        const Json *const own = a.find("properties"), *const named = b.find("properties"), *const additional = b.find("additionalProperties");
+        Json all{Json::Object{}};
+        if (!own) return all;
+        for (const auto& [name, property] : own->members()) {
+            const Json* other = named ? named->find(name) : nullptr;
+            if (!other) other = additional;
+            all.set(name, other ? Json().set("allOf", Json::Array{property, *other}) : property);
+        }
+        return all;
+    }
+
     // What both ask for, as one schema.
     Json merged(Json a, const Json& b, const std::string& where) const {
-        if (!b.is_object()) return b.boolean() ? a : (of_boolean(b, where), a);
+        if (!b.is_object()) return of_boolean(b, where), a;
+        check_keywords(b, where);
         if (const Json* ref = b.find("$ref")) return merged(std::move(a), merged(without(b, "$ref"), resolve(ref->string(), where), where), where);
         if (const Json* all = b.find("allOf")) {
             a = merged(std::move(a), without(b, "allOf"), where);
             for (const Json& part : all->items()) a = merged(std::move(a), part, where);
             return a;
         }
+        const auto covers = [](const Json& x, const Json& y) { return x.find("items") && !x.find("prefixItems") && y.find("prefixItems"); };
+        if (covers(a, b) || covers(b, a))
+            fail(ErrorKind::unsupported, "JSON Schema, {}: 'items' and 'prefixItems' of two schemas that must both hold are not supported", where);
+        Json properties = properties_beside(a, b);
+        const Json others = properties_beside(b, a);
+        for (const auto& [name, property] : others.members())
+            if (!properties.find(name)) properties.set(name, property);
         for (const auto& [key, v] : b.members()) {
             const Json* const own = a.find(key);
             if (!own || is_annotation(key)) {
                 a.set(key, v);
             } else if (key == "properties") {
-                Json all = *own;
-                for (const auto& [name, property] : v.members()) {
-                    const Json* const other = all.find(name);
-                    Json both = property;
-                    if (other) both = Json().set("allOf", Json::Array{*other, property});
-                    all.set(name, both);
-                }
-                a.set(key, all);
+                continue;
             } else if (key == "required") {
                 Json all = *own;
                 for (const Json& name : v.items()) all.add(name);
                 a.set(key, all);
+            } else if (key == "type") {
+                a.set(key, common_types(types_of(a, where), types_of(b, where), where));
+            } else if (is_in(lower_limits, key) || is_in(upper_limits, key)) {
+                if (is_in(lower_limits, key) ? v.number() > own->number() : v.number() < own->number()) a.set(key, v);
             } else if (own->text(-1) != v.text(-1)) {
                 fail(ErrorKind::unsupported, "JSON Schema, {}: two different '{}' that must both hold are not supported", where, key);
             }
         }
+        if (a.find("properties")) a.set("properties", std::move(properties));
         return a;
     }
 
@@ -181,6 +254,7 @@ class Compiler {
     // Of oneOf exactly one may hold: alternatives must differ in type, or in the constants of a property that all require.
     void require_distinct(const Json& option, std::size_t i, const Json::Array& options, std::set<std::string>& types, const std::string& where) const {
         const Json& schema = followed(option, where);
+        if (schema.is_object()) check_keywords(schema, where);
         bool clash = !schema.is_object();
         if (!clash && (schema.find("const") || schema.find("enum"))) {
             const Json::Array values = schema.find("const") ? Json::Array{*schema.find("const")} : schema.find("enum")->items();
@@ -359,6 +433,7 @@ class Compiler {
 
     Expression of_object(const Json& schema, const std::string& where, int depth) {
         std::vector<Member> list;
+        const Json* const additional = schema.find("additionalProperties");
         const auto add = [&](const std::string& name, const Json& property) {
             const std::string place = within(within(where, "properties"), name);
             list.push_back({name, sequence({literal(Json(name).text(-1)), literal(":"), white_space(), value(property, place, depth + 1)})});
@@ -369,7 +444,9 @@ class Compiler {
         for (std::size_t i = 0; required && i < required->items().size(); ++i) {
             const std::string& name = required->items()[i].string();
             auto it = std::find_if(list.begin(), list.end(), [&](const Member& m) { return m.name == name; });
-            if (it == list.end()) add(name, Json(true)), it = list.end() - 1;
+            if (it == list.end() && additional && !additional->is_object() && !additional->boolean())
+                fail(ErrorKind::format, "JSON Schema, {}: no object is valid: '{}' is required, and additionalProperties does not allow it", where, name);
+            if (it == list.end()) add(name, additional ? *additional : Json(true)), it = list.end() - 1;
             it->required = true;
         }
         // One member at least can be had by requiring the first; more than that cannot.
@@ -380,7 +457,6 @@ class Compiler {
         if (list.size() > most_members) fail(ErrorKind::unsupported, "JSON Schema, {}: objects of more than {} members are not supported", where, most_members);
         std::vector<std::string> names;
         for (const Member& m : list) names.push_back(m.name);
-        const Json* const additional = schema.find("additionalProperties");
         const bool open = additional ? additional->is_object() || additional->boolean() : list.empty();
         if (!open) return members(list, names, nullptr, where);
         const Expression other = additional && additional->is_object() ? value(*additional, within(where, "additionalProperties"), depth + 1) : reference("value");

@@ -3,17 +3,11 @@
 // Everything is written into a folder beside the wanted one, which is renamed at the end. Numbers of 32 bits come before those
 // of 16, so that every tensor is aligned to its numbers. The keys that config.json has no place for go into a file of their
 // own, so that a GGUF file that becomes a folder and a GGUF file again keeps them.
-#include <dirent.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "core/new_folder.h"
 #include "files/hugging_face/folder.h"
 #include "files/hugging_face/registry.h"
 #include "files/hugging_face/tokenizer_files.h"
@@ -28,47 +22,6 @@ using core::ErrorKind;
 using core::fail;
 
 namespace {
-
-/// A folder that is removed with its files unless it is committed.
-class NewFolder {
-  public:
-    explicit NewFolder(std::string path) : path_(std::move(path)) {
-        while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
-        if (::access(path_.c_str(), F_OK) == 0 && !is_empty_folder(path_))
-            fail(ErrorKind::usage, "{} exists already; a folder is written only where there is none", path_);
-        temporary_ = path_ + ".part-" + std::to_string(::getpid());
-        if (::mkdir(temporary_.c_str(), 0777) != 0) fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));
-    }
-    ~NewFolder() {
-        if (committed_) return;
-        if (DIR* const folder = ::opendir(temporary_.c_str())) {
-            while (const dirent* const entry = ::readdir(folder)) ::unlink((temporary_ + "/" + entry->d_name).c_str());
-            ::closedir(folder);
-        }
-        ::rmdir(temporary_.c_str());
-    }
-    NewFolder(const NewFolder&) = delete;
-    NewFolder& operator=(const NewFolder&) = delete;
-
-    const std::string& temporary() const { return temporary_; }
-    void commit() {
-        if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(ErrorKind::io, "cannot write {}: {}", path_, std::strerror(errno));
-        committed_ = true;
-    }
-
-  private:
-    static bool is_empty_folder(const std::string& path) {
-        DIR* const folder = ::opendir(path.c_str());
-        if (!folder) return false;
-        int entries = 0;
-        while (const dirent* const entry = ::readdir(folder)) entries += std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0;
-        ::closedir(folder);
-        return entries == 0;
-    }
-
-    std::string path_, temporary_;
-    bool committed_ = false;
-};
 
 /// One tensor of the folder: part `part` of a rule, which may be one of several that were stacked.
 struct Piece {
@@ -223,7 +176,7 @@ class FolderWriter {
 
 std::uint64_t write_folder(const File& source, const std::string& path, const FolderOptions& options, const FolderProgress& progress) {
     FolderWriter writer(source, options);
-    NewFolder folder(path);
+    core::NewFolder folder(path);
     const std::uint64_t bytes = writer.write(folder.temporary(), progress);
     folder.commit();
     return bytes;

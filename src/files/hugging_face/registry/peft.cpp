@@ -1,17 +1,14 @@
 // Reading and writing PEFT's folders by the rules of the base model's architecture; see peft.h.
 #include "files/hugging_face/peft.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <set>
 
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "core/new_folder.h"
 #include "files/hugging_face/registry.h"
 #include "files/quoted.h"
 #include "files/safetensors/layout.h"
@@ -170,13 +167,11 @@ std::uint64_t write_adapter_folder(const std::string& path, const Adapter& adapt
         if (!written.contains(pair.weight))
             fail(ErrorKind::unsupported, "{}: {} has no single weight of its own in a folder of {}; write a .gguf file", path, quoted(pair.weight),
                  architecture_of(base).classes[0]);
-    if (::mkdir(path.c_str(), 0777) != 0) {
-        const int error = errno;
-        fail(error == EEXIST ? ErrorKind::usage : ErrorKind::io, "cannot write the folder {}: {}", path, std::strerror(error));
-    }
+    core::NewFolder folder(path);
     const std::string config = config_of(adapter, targets, transposed).text() + "\n";
-    const std::uint64_t bytes = safetensors::write_contents(path + "/adapter_model.safetensors", contents, [&](std::size_t index) { return tensors[index]; });
-    core::write_text_file(path + "/adapter_config.json", config);
+    const std::uint64_t bytes = safetensors::write_contents(folder.temporary() + "/adapter_model.safetensors", contents, [&](std::size_t index) { return tensors[index]; });
+    core::write_text_file(folder.temporary() + "/adapter_config.json", config);
+    folder.commit();
     return bytes + config.size();
 }
 
