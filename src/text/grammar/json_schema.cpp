@@ -27,6 +27,7 @@ bool is_number(const Json& v) { return v.is_number(); }
 bool is_list(const Json& v) { return v.is_array(); }
 bool is_object(const Json& v) { return v.is_object(); }
 bool is_boolean(const Json& v) { return !v.is_null() && !v.is_number() && !v.is_string() && !v.is_array() && !v.is_object(); }
+bool is_false(const Json& v) { return is_boolean(v) && !v.boolean(); }
 bool is_schema(const Json& v) { return v.is_object() || is_boolean(v); }
 bool are_texts(const Json& v) { return v.is_array() && std::all_of(v.items().begin(), v.items().end(), is_text); }
 std::string brief(const Json& v) {
@@ -192,7 +193,8 @@ class Compiler {
         for (const auto& [name, property] : own->members()) {
             const Json* other = named ? named->find(name) : nullptr;
             if (!other) other = additional;
-            all.set(name, other ? Json().set("allOf", Json::Array{property, *other}) : property);
+            if (other && is_false(*other)) all.set(name, *other);
+            else all.set(name, other ? Json().set("allOf", Json::Array{property, *other}) : property);
         }
         return all;
     }
@@ -398,7 +400,7 @@ class Compiler {
         if (items && items->is_array()) prefix = items, items = nullptr;  // as drafts before 2020 spell it
         if (prefix)
             for (std::size_t i = 0; i < prefix->items().size(); ++i) first.push_back(value(prefix->items()[i], within(within(where, "prefixItems"), std::to_string(i)), depth + 1));
-        const bool closed = items && !items->is_object() && !items->boolean();
+        const bool closed = items && is_false(*items);
         const std::int64_t least = count(schema, "minItems", 0, where);
         std::int64_t most = count(schema, "maxItems", -1, where);
         if (closed) most = most < 0 ? static_cast<std::int64_t>(first.size()) : std::min<std::int64_t>(most, static_cast<std::int64_t>(first.size()));
@@ -433,19 +435,20 @@ class Compiler {
 
     Expression of_object(const Json& schema, const std::string& where, int depth) {
         std::vector<Member> list;
+        std::vector<std::string> forbidden;
         const Json* const additional = schema.find("additionalProperties");
         const auto add = [&](const std::string& name, const Json& property) {
             const std::string place = within(within(where, "properties"), name);
             list.push_back({name, sequence({literal(Json(name).text(-1)), literal(":"), white_space(), value(property, place, depth + 1)})});
         };
         if (const Json* properties = schema.find("properties"))
-            for (const auto& [name, property] : properties->members()) add(name, property);
+            for (const auto& [name, property] : properties->members()) is_false(property) ? forbidden.push_back(name) : add(name, property);
         const Json* const required = schema.find("required");
         for (std::size_t i = 0; required && i < required->items().size(); ++i) {
             const std::string& name = required->items()[i].string();
             auto it = std::find_if(list.begin(), list.end(), [&](const Member& m) { return m.name == name; });
-            if (it == list.end() && additional && !additional->is_object() && !additional->boolean())
-                fail(ErrorKind::format, "JSON Schema, {}: no object is valid: '{}' is required, and additionalProperties does not allow it", where, name);
+            if (is_in(forbidden, name) || (it == list.end() && additional && is_false(*additional)))
+                fail(ErrorKind::format, "JSON Schema, {}: no object is valid: '{}' is required, and not allowed", where, name);
             if (it == list.end()) add(name, additional ? *additional : Json(true)), it = list.end() - 1;
             it->required = true;
         }
@@ -455,9 +458,9 @@ class Compiler {
             if (fixed < least) fail(ErrorKind::unsupported, "JSON Schema, {}: 'minProperties' above the number of required members is not supported", where);
         }
         if (list.size() > most_members) fail(ErrorKind::unsupported, "JSON Schema, {}: objects of more than {} members are not supported", where, most_members);
-        std::vector<std::string> names;
+        std::vector<std::string> names = std::move(forbidden);
         for (const Member& m : list) names.push_back(m.name);
-        const bool open = additional ? additional->is_object() || additional->boolean() : list.empty();
+        const bool open = additional ? !is_false(*additional) : list.empty();
         if (!open) return members(list, names, nullptr, where);
         const Expression other = additional && additional->is_object() ? value(*additional, within(where, "additionalProperties"), depth + 1) : reference("value");
         return members(list, names, &other, where);

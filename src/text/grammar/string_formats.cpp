@@ -9,11 +9,12 @@ namespace {
 
 using Formats = std::vector<std::pair<std::string_view, std::string>>;
 
-// RFC 3339, with the days that a month has; leap seconds are left out.
+// RFC 3339, with the days that a month has; leap seconds are left out, and the year 0, which many programs do not know.
 std::string date() {
     const std::string any_day = "(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])", long_days = "(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31";
-    const std::string leap_year = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)";
-    return "([0-9]{4}-(" + any_day + "|" + long_days + ")|" + leap_year + "-02-29)";
+    const std::string leap_year = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)";
+    const std::string year = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])";
+    return "(" + year + "-(" + any_day + "|" + long_days + ")|" + leap_year + "-02-29)";
 }
 std::string time() { return "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"; }
 
