@@ -4,6 +4,7 @@
 // of 16, so that every tensor is aligned to its numbers. The keys that config.json has no place for go into a file of their
 // own, so that a GGUF file that becomes a folder and a GGUF file again keeps them.
 #include <algorithm>
+#include <cstring>
 
 #include "core/error.h"
 #include "core/mapped_file.h"
