@@ -21,8 +21,8 @@ static bool names_a_file(const std::string& path) { return !path.empty() && path
 static bool replaces(const std::string& written, const std::string& read) {
     if (core::same_file(written, read)) return true;
     if (!core::is_folder(read) || !core::exists(written) || !core::same_file(core::folder_of(written), read)) return false;
-    constexpr std::string_view extensions[] = {".safetensors", ".json", ".jinja", ".txt", ".md"};
-    return std::any_of(std::begin(extensions), std::end(extensions), [&](std::string_view extension) { return written.ends_with(extension); });
+    constexpr std::string_view endings[] = {".safetensors", "config.json", "tokenizer.json", "vocab.json", ".index.json", "gguf_metadata.json", ".jinja", ".txt", ".md"};
+    return std::any_of(std::begin(endings), std::end(endings), [&](std::string_view ending) { return written.ends_with(ending); });
 }
 
 static std::string without_slash(std::string path) {
