@@ -70,9 +70,10 @@ Dir::Cache "$apt";
 Dir::Cache::archives "$apt/archives";
 CONFIGURATION
     APT_CONFIG=$apt/apt.conf apt-get update
-    APT_CONFIG=$apt/apt.conf apt-get install -y --no-install-recommends --download-only \
-        libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev libxxhash-dev libedit-dev \
-        coinor-libcbc-dev zlib1g-dev libbz2-dev libopenmpi-dev libgtest-dev librapidcheck-dev
+    # The libraries of setup.sh, but for those of the second compiler.
+    local libraries
+    mapfile -t libraries < <(sed -n '/^packages=(/,/^)/{s/#.*//;p}' scripts/setup.sh | grep -oE '[a-z0-9.+-]+-dev' | grep -v clang)
+    APT_CONFIG=$apt/apt.conf apt-get install -y --no-install-recommends --download-only "${libraries[@]}"
     local package link
     for package in "$apt"/archives/*.deb; do
         dpkg-deb -x "$package" "$root"
