@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "cli/common.h"
+#include "cli/fallbacks.h"
 #include "cli/merge.h"
 #include "cli/outputs.h"
 #include "compress/quantize_file.h"
@@ -107,6 +108,7 @@ static void run(Options& options) {
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<files::File> file = open_file(s.model);
     if (!s.adapter.empty() && target == Target::folder) core::fail(core::ErrorKind::usage, "--adapter merges into a file; convert that into the folder {}", s.output);
+    if (wanted && target == Target::file) note_fallbacks(fallbacks_of(*file, *wanted));
     ProgressLine line("values converted");
     const std::uint64_t bytes = target == Target::file ? write_file(*file, s, wanted, line.callback()) : write_folder(*file, s, wanted, line.callback());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

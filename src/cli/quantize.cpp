@@ -5,6 +5,7 @@
 
 #include "cli/calibration.h"
 #include "cli/common.h"
+#include "cli/fallbacks.h"
 #include "cli/outputs.h"
 #include "cli/rules.h"
 #include "compress/quantize_file.h"
@@ -30,17 +31,10 @@ static void declare(Options& options, Settings& s) {
     options.add("-t,--threads", s.threads, "threads; 0: one per core");
 }
 
-/// A matrix that could not have the format it was meant to have.
-struct Fallback {
-    std::string tensor;
-    const formats::Format *wanted, *used;
-};
-
 /// Which format each tensor gets, decided once.
 struct Choices {
     std::map<std::string, const formats::Format*, std::less<>> formats;
     std::vector<Fallback> fallbacks;
-    std::int64_t matrices = 0;
 };
 
 static Choices decide(const files::File& file, const Settings& s) {
@@ -50,7 +44,6 @@ static Choices decide(const files::File& file, const Settings& s) {
     for (const files::TensorInfo& tensor : file.tensors()) {
         const formats::Format* format = tensor.format;
         if (compress::is_weight_matrix(tensor)) {
-            ++choices.matrices;
             const formats::Format* const ruled = rules.find(tensor.name);
             if (const formats::Format* const wanted = ruled ? ruled : everywhere) {
                 format = &compress::fitting_format(*wanted, tensor.shape.width());
@@ -116,14 +109,6 @@ static core::Json report_json(const Settings& s, const Rows& rows, const Row& to
     return j.set("fallbacks", std::move(fallbacks)).set("tensors", std::move(tensors));
 }
 
-static void note_fallbacks(const Choices& choices) {
-    std::map<std::pair<const formats::Format*, const formats::Format*>, std::vector<std::string>> groups;
-    for (const Fallback& f : choices.fallbacks) groups[{f.wanted, f.used}].push_back(f.tensor);
-    for (const auto& [formats, tensors] : groups)
-        note(core::format("{} of {} matrices cannot be {} (rows are no multiple of {}), they become {}: {}{}", tensors.size(), choices.matrices,
-                          formats.first->name, formats.first->values_per_block, formats.second->name, tensors[0], tensors.size() > 1 ? " ..." : ""));
-}
-
 static void check(Settings& s) {
     // "tailor quantize q4_k -o x.gguf" converts the built-in model.
     if (s.format.empty() && formats::find(core::lower(s.model))) std::swap(s.format, s.model);
@@ -147,7 +132,7 @@ static void run(Options& options) {
     const std::unique_ptr<files::File> opened = model ? nullptr : open_file(s.model);
     const files::File& file = model ? model->file() : *opened;
     const Choices choices = decide(file, s);
-    note_fallbacks(choices);
+    note_fallbacks(choices.fallbacks);
     compress::Importance importance;
     if (model) importance = measure_importance(model, s.calibration, pool);
     Rows rows;

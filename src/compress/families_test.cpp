@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compress/cut.h"
 #include "compress/quantize_file.h"
 #include "models/tiny_family.h"
 
@@ -109,6 +110,26 @@ TEST_P(EveryFamily, QuantizedFileLoadsAndEvaluates) {
                 EXPECT_EQ("f32", tensor.format->name) << tensor.name;
             }
     }
+}
+
+// Every second unit of a feed-forward part stays, with what stands beside its matrices: biases, scales, norms between the products.
+TEST_P(EveryFamily, NarrowedFeedForwardPartsLoadAndEvaluate) {
+    const files::File& file = model->file();
+    if (!file.find("blk.1.ffn_up.weight") || !file.find("blk.1.ffn_down.weight")) return;
+    std::vector<std::int64_t> kept;
+    for (std::int64_t unit = 0; unit < feed_forward_units(file, 1); unit += 2) kept.push_back(unit);
+    if (file.find("blk.1.ffn_act_1.numerator")) {
+        EXPECT_THROW(cut(file, {{.layer = 1, .kept_units = kept}}), core::Error);
+        return;
+    }
+    const std::unique_ptr<files::File> narrow = cut(file, {{.layer = 1, .kept_units = kept}});
+    const WrittenFile written;
+    write_quantized(*narrow, [](const files::TensorInfo& t) -> const formats::Format& { return *t.format; }, nullptr, written.path, pool);
+    const auto copy = run::LanguageModel::open(written.path);
+    EXPECT_EQ(static_cast<std::int64_t>(kept.size()), feed_forward_units(copy->file(), 1));
+    const std::vector<float> answers = answers_of(copy, pool);
+    for (const float v : answers) ASSERT_TRUE(std::isfinite(v));
+    EXPECT_NE(answers_of(model, pool), answers);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, EveryFamily, testing::ValuesIn(models::testing::all_tiny_families()),

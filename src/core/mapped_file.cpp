@@ -126,9 +126,10 @@ std::string read_text_file(const std::string& path) {
     char buffer[1 << 16];
     std::size_t got;
     while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) text.append(buffer, got);
-    const bool bad = std::ferror(file) != 0;
+    const int error = std::ferror(file) != 0 ? errno : 0;
     if (file != stdin) std::fclose(file);
-    if (bad) fail(ErrorKind::io, "cannot read {}: {}", path, std::strerror(errno));
+    if (error == EINTR) check_interrupt();
+    if (error) fail(ErrorKind::io, "cannot read {}: {}", path, std::strerror(error));
     return text;
 }
 

@@ -2,6 +2,7 @@
 #include "run/conversation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
@@ -45,6 +46,7 @@ bool Conversation::undo() {
 
 bool Conversation::take_back_answer() {
     if (messages_.empty() || !has_role(messages_.back(), "assistant")) return false;
+    taken_back_ = std::move(messages_.back());
     messages_.pop_back();
     return true;
 }
@@ -65,32 +67,41 @@ text::ChatRequest Conversation::request() const {
     return request;
 }
 
-/// Leaves out the oldest exchange, up to the next user message; false if the last user message is the oldest.
-bool Conversation::leave_out_oldest() {
-    std::vector<bool> is_user;
-    for (const Json& message : messages_)
-        if (!has_role(message, "system")) is_user.push_back(has_role(message, "user"));
-    for (std::size_t i = left_out_ + 1; i < is_user.size(); ++i)
-        if (is_user[i]) {
-            left_out_ = i;
-            return true;
-        }
-    return false;
+/// How many of the oldest messages may be left out, from as many as are now to all before the last question: whole exchanges.
+std::vector<std::size_t> Conversation::places_to_begin() const {
+    std::vector<std::size_t> places{left_out_};
+    std::size_t place = 0;
+    for (const Json& message : messages_) {
+        if (has_role(message, "system")) continue;
+        if (place > left_out_ && has_role(message, "user")) places.push_back(place);
+        ++place;
+    }
+    return places;
 }
 
 // Tokens of as many messages as leave room for an answer: a quarter of the context, or what is asked for if that is less.
 std::vector<text::TokenId> Conversation::fitting_prompt() {
     const std::int64_t context = session_.context(), quarter = std::max<std::int64_t>(1, context / 4);
     const std::int64_t room = options_.most_tokens < 0 ? quarter : std::clamp<std::int64_t>(options_.most_tokens, 1, quarter);
-    while (true) {
+    const auto prompt_from = [&](std::size_t place) {
+        left_out_ = place;
         std::vector<text::TokenId> ids = form_.prompt(session_.model().tokenizer(), request()).ids;
         if (ids.empty()) core::fail(ErrorKind::usage, "the conversation has no tokens");
-        if (static_cast<std::int64_t>(ids.size()) + room <= context) return ids;
-        if (leave_out_oldest()) continue;
-        if (static_cast<std::int64_t>(ids.size()) < context) return ids;
-        core::fail(ErrorKind::usage, "the last message makes a prompt of {} tokens, but the context has {}; ask for a larger one with -c", ids.size(),
-                   context);
+        return ids;
+    };
+    const auto fits = [&](const std::vector<text::TokenId>& ids) { return static_cast<std::int64_t>(ids.size()) + room <= context; };
+    const std::vector<std::size_t> places = places_to_begin();
+    std::vector<text::TokenId> ids = prompt_from(places[0]);
+    if (fits(ids)) return ids;
+    // By halves: a conversation that was read from a file may be many times as long as the context.
+    std::size_t too_long = 0, last = places.size() - 1;
+    while (last - too_long > 1) {
+        const std::size_t middle = (too_long + last) / 2;
+        (fits(prompt_from(places[middle])) ? last : too_long) = middle;
     }
+    ids = prompt_from(places[last]);
+    if (static_cast<std::int64_t>(ids.size()) < context) return ids;
+    core::fail(ErrorKind::usage, "the last message makes a prompt of {} tokens, but the context has {}; ask for a larger one with -c", ids.size(), context);
 }
 
 static std::string trimmed(const std::string& text) {
@@ -99,6 +110,21 @@ static std::string trimmed(const std::string& text) {
 }
 
 Answer Conversation::answer(const std::function<void(std::string_view)>& stream) {
+    const std::optional<Json> before = std::exchange(taken_back_, {});
+    try {
+        Answer answer = write_answer(stream);
+        const bool nothing = answer.stop_reason == "interrupted" && answer.text.empty();
+        if (!nothing) messages_.push_back(Json().set("role", "assistant").set("content", answer.text));
+        else if (before) messages_.push_back(*before);
+        else undo();
+        return answer;
+    } catch (const core::Error&) {
+        if (before) messages_.push_back(*before);
+        throw;
+    }
+}
+
+Answer Conversation::write_answer(const std::function<void(std::string_view)>& stream) {
     const std::vector<text::TokenId> prompt = fitting_prompt();
     // The last token is evaluated in any case: its logits are needed.
     std::size_t same = 0;
@@ -133,8 +159,6 @@ Answer Conversation::answer(const std::function<void(std::string_view)>& stream)
     }
     evaluated_.resize(std::min(evaluated_.size(), static_cast<std::size_t>(session_.past())));
     answer.text = trimmed(written);
-    if (answer.stop_reason == "interrupted" && answer.text.empty()) undo();
-    else messages_.push_back(Json().set("role", "assistant").set("content", answer.text));
     return answer;
 }
 

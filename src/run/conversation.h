@@ -41,7 +41,7 @@ class Conversation {
     void set_variables(core::Json variables) { variables_ = std::move(variables); }
     /// Removes the last user message and what follows it; false if there is none.
     bool undo();
-    /// Removes the answer to the last user message, so that answer() gives another one; false if there is none.
+    /// Removes the answer to the last user message, so that answer() gives another one; false if there is none. If none comes, the old one is back.
     bool take_back_answer();
     /// Removes everything but system messages.
     void clear();
@@ -59,13 +59,15 @@ class Conversation {
   private:
     text::ChatRequest request() const;
     std::vector<text::TokenId> fitting_prompt();
-    bool leave_out_oldest();
+    std::vector<std::size_t> places_to_begin() const;
+    Answer write_answer(const std::function<void(std::string_view)>& stream);
 
     Session& session_;
     const text::ChatTemplate& form_;
     GenerateOptions options_;
     core::Json::Array messages_;
     core::Json variables_{core::Json::Object{}};
+    std::optional<core::Json> taken_back_;  ///< by take_back_answer(), until the next answer
     std::size_t left_out_ = 0;              ///< of the messages that are not system messages
     std::vector<text::TokenId> evaluated_;  ///< what slot 0 holds
     std::uint64_t answers_ = 0;

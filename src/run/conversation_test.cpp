@@ -119,6 +119,14 @@ TEST(Conversation, CtrlCEndsTheAnswerAndKeepsWhatWasWritten) {
     core::take_interrupt();
     EXPECT_EQ(2u, talk.conversation.messages().items().size());
 
+    // Of an answer that was to be given again the old one stays.
+    const core::Json with_answer = talk.conversation.messages();
+    ASSERT_TRUE(talk.conversation.take_back_answer());
+    core::request_interrupt();
+    talk.conversation.answer();
+    core::take_interrupt();
+    EXPECT_EQ(with_answer.text(), talk.conversation.messages().text());
+
     // The session is still sound: the next answer is the one that a new session gives.
     talk.conversation.add_user("And you?");
     core::Json messages = talk.conversation.messages();

@@ -28,7 +28,7 @@ static int report(const core::Error& error, bool json) {
     if (json) {
         core::Json details;
         details.set("kind", core::name(error.kind())).set("message", error.what());
-        std::puts(core::Json().set("error", std::move(details)).text().c_str());
+        std::puts(core::Json().set("error", std::move(details)).text(-1).c_str());
     }
     std::fprintf(stderr, "tailor: %s\n", error.what());
     return error.exit_code();
@@ -62,7 +62,12 @@ static int run_command(const Command& command, std::vector<std::string> argument
 }
 
 int main(int argc, char** argv) {
-    std::signal(SIGINT, on_interrupt);
+    // Without SA_RESTART, so that it also ends the wait for standard input.
+    struct sigaction interrupt {};
+    interrupt.sa_handler = on_interrupt;
+    ::sigaction(SIGINT, &interrupt, nullptr);
+    // A limit on the size of files is then an error of writing, which tidies up.
+    std::signal(SIGXFSZ, SIG_IGN);
     std::signal(SIGPIPE, SIG_DFL);
     const std::string name = argc > 1 ? argv[1] : "";
     if (name.empty() || name == "help" || name == "--help" || name == "-h") {

@@ -78,7 +78,8 @@ void Training::resume() {
     const train::Checkpoint checkpoint(checkpoint_);
     const core::Json &settings = train::Trainer::settings(checkpoint), must_be = identity(), may_be = schedule();
     for (const auto& [key, value] : must_be.members())
-        if (const std::string was = settings.at("identity").at(key).text(-1); was != value.text(-1))
+        if (!settings.at("identity").find(key)) fail(ErrorKind::usage, "{}: the checkpoint is of another command: it does not know '{}'", checkpoint_, key);
+        else if (const std::string was = settings.at("identity").at(key).text(-1); was != value.text(-1))
             fail(ErrorKind::usage, "{}: the checkpoint was made with {} {}, this run has {}", checkpoint_, key == "text" ? std::string("a text whose hash is") : "--" + key, was, value.text(-1));
     for (const auto& [key, value] : may_be.members())
         if (const std::string was = settings.at("schedule").at(key).text(-1); was != value.text(-1))

@@ -122,6 +122,9 @@ class CutFile : public files::File {
     void check(const LayerCut& cut) const {
         if (cut.layer < 0 || cut.layer >= layers_) fail(ErrorKind::usage, "{}: there is no layer {}; there are {}, from 0", source_.path(), cut.layer, layers_);
         if (cut.kept_units.empty()) return;
+        for (const files::TensorInfo& tensor : source_.tensors())
+            if (tensor.name.starts_with(layer_name(cut.layer) + "ffn_act") && tensor.shape.elements() > 1)
+                fail(ErrorKind::unsupported, "{}: groups of units share the activation '{}', so that none can be left out", source_.path(), tensor.name);
         const std::int64_t units = feed_forward_units(source_, cut.layer);
         for (std::size_t i = 0; i < cut.kept_units.size(); ++i)
             if (cut.kept_units[i] < 0 || cut.kept_units[i] >= units || (i > 0 && cut.kept_units[i] <= cut.kept_units[i - 1]))
@@ -165,9 +168,18 @@ class CutFile : public files::File {
         const LayerCut* const cut = cut_of(tensor.name);
         if (cut && !cut->keeps_attention && tensor.name.starts_with(layer_name(cut->layer) + "attn_")) return;
         tensor.offset = 0;
-        const bool is_ffn = cut && tensor.name.starts_with(layer_name(cut->layer) + "ffn_"), norm = tensor.name.find("norm") != std::string::npos;
-        if (is_ffn && !norm && !cut->kept_units.empty()) narrow(tensor, *cut);
+        if (cut && !cut->kept_units.empty() && follows_units(tensor, cut->layer)) narrow(tensor, *cut);
         tensors_.push_back(std::move(tensor));
+    }
+
+    // The matrices and their biases, and a norm between them (BitNet), but not the one scale of a whole matrix. Other norms have the model's
+    // width, and experts units of their own.
+    static bool follows_units(const files::TensorInfo& tensor, std::int64_t layer) {
+        const std::string prefix = layer_name(layer);
+        if (!tensor.name.starts_with(prefix) || tensor.shape.elements() == 1) return false;
+        const std::string part = tensor.name.substr(prefix.size());
+        constexpr std::string_view parts[] = {"ffn_gate.", "ffn_up.", "ffn_down.", "ffn_sub_norm."};
+        return std::any_of(std::begin(parts), std::end(parts), [&](std::string_view name) { return part.starts_with(name); });
     }
 
     // The shape and bytes that read() will give.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+
 namespace tailor::text::grammar {
 
 using Element = Rules::Element;
@@ -109,6 +111,8 @@ bool Automaton::may_begin(std::int32_t element, std::uint8_t byte) const {
     }
 }
 
+constexpr int most_places = 50'000;
+
 // Adds to after_ the frames behind `byte` that are reached from one without reading any other, and to bounds_ the bytes before which they may
 // change. A place met twice for one byte is left the second time, which also ends repetitions of nothing.
 void Automaton::read_byte(FrameId start, std::uint8_t byte) {
@@ -117,6 +121,8 @@ void Automaton::read_byte(FrameId start, std::uint8_t byte) {
         const FrameId frame = pending_.back();
         pending_.pop_back();
         if (frame == done || frame == outside || seen_[static_cast<std::size_t>(frame)] == closure_) continue;
+        if (++places_ > most_places)
+            core::fail(core::ErrorKind::unsupported, "the grammar can be read in more than {} ways at once; write it so that alternatives begin differently", most_places);
         seen_[static_cast<std::size_t>(frame)] = closure_;
         const auto [element, parent, least, above_outside, alike] = frames_[static_cast<std::size_t>(frame)];
         const Element& e = rules_.elements[static_cast<std::size_t>(element)];
@@ -176,7 +182,7 @@ StateId Automaton::alike(StateId state) {
     return states_[static_cast<std::size_t>(state)].alike = result;
 }
 
-constexpr int inner_places = 2;
+constexpr int inner_places = 2;  // of a frame
 
 FrameId Automaton::inner_part(FrameId frame) {
     std::array<std::int32_t, inner_places> places;
@@ -195,6 +201,7 @@ FrameId Automaton::outer_part(FrameId frame) const {
 // All bytes between two bounds lead to the same state, which is found once for them.
 StateId Automaton::find_step(StateId state, std::uint8_t byte) {
     ++closure_;
+    places_ = 0;
     after_.clear(), bounds_.reset(), bounds_.set(0), bounds_.set(256);
     for (const FrameId f : frames(state)) read_byte(f, byte);
     const StateId result = state_of(after_);

@@ -132,6 +132,7 @@ class Automaton {
     std::vector<StateId> transitions_;  ///< [state][class]; -1: not known yet
     std::vector<std::uint32_t> seen_;   ///< per frame: the closure that met it last
     std::uint32_t closure_ = 0;
+    int places_ = 0;  ///< looked at for one byte
     std::vector<FrameId> pending_, after_;  ///< of read_byte
     std::bitset<257> bounds_;
     StateId start_ = 0;

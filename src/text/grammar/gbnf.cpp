@@ -91,6 +91,7 @@ class Parser {
     }
     Expression repeated(Expression what) {
         for (;;) {
+            skip();
             if (take("*")) what = repeat(std::move(what), 0, -1);
             else if (take("+")) what = repeat(std::move(what), 1, -1);
             else if (take("?")) what = optional(std::move(what));
@@ -119,6 +120,10 @@ class Parser {
         }
         return n;
     }
+    char32_t character(char32_t code) const {
+        if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) fail_here("no character has this number; those beyond four digits are written \\U0001F600");
+        return code;
+    }
     char32_t hexadecimal(int digits) {
         char32_t value = 0;
         for (int i = 0; i < digits; ++i) {
@@ -141,8 +146,8 @@ class Parser {
                 case 't': return '\t';
                 case 'r': return '\r';
                 case 'x': return hexadecimal(2);
-                case 'u': return hexadecimal(4);
-                case 'U': return hexadecimal(8);
+                case 'u': return character(hexadecimal(4));
+                case 'U': return character(hexadecimal(8));
                 case '\\': case '"': case '[': case ']': case '-': case '^': case '/': case '.': return static_cast<char32_t>(c);
                 default: --at_; fail_here("unknown escape");
             }

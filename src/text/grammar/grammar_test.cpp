@@ -178,6 +178,39 @@ TEST(JsonSchema, SchemasThatMustAllHold) {
     EXPECT_NE(std::string::npos, refusal(R"({"const":3,"enum":[1,2]})").find("none of the values"));
 }
 
+// What holds itself only behind something else is a rule of its own; what must hold beside itself is an error; the same thing twice costs once.
+TEST(JsonSchema, SchemasThatHoldThemselves) {
+    for (const char* const link : {R"({"allOf":[{"$ref":"#"}]})", R"({"$ref":"#","type":"object"})", R"({"allOf":[{"$ref":"#"},{"type":"object"}]})"})
+        expect(schema(core::format(R"({{"properties":{{"v":{{"type":"null"}},"n":{}}},"required":["v"]}})", link)), {R"({"v":null})", R"({"v":null,"n":{"v":null,"n":{"v":null}}})"},
+               {R"({"n":{"v":null}})", R"({"v":null,"n":{}})"});
+    for (const char* const text : {R"({"allOf":[{"$ref":"#"}]})", R"({"$ref":"#","type":"object"})", R"({"$defs":{"a":{"allOf":[{"$ref":"#/$defs/b"},{}]},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"})"})
+        EXPECT_NE("", error_of([&] { schema(text); })) << text;
+    std::string definitions = R"("x0":{"type":"null"})";
+    for (int i = 1; i < 40; ++i) definitions += core::format(R"(,"x{}":{{"anyOf":[{{"$ref":"#/$defs/x{}"}},{{"$ref":"#/$defs/x{}"}}],"type":["null","integer"]}})", i, i - 1, i - 1);
+    expect(schema(R"({"$ref":"#/$defs/x39","$defs":{)" + definitions + "}}"), {"null"}, {"1"});
+    std::string many;
+    for (int i = 0; i < 300; ++i) many += core::format(R"({}"m{}":{{"type":"integer"}})", i ? "," : "", i);
+    expect(schema(R"({"properties":{)" + many + "}}"), {R"({"m0":1,"m299":2})"}, {R"({"m1":1,"m0":2})"});
+    expect(schema(R"({"$ref":"#/$defs/a~1b~0c%25","$defs":{"a/b~c%":{"type":"null"}}})"), {"null"}, {"1"});
+}
+
+TEST(JsonSchema, NumbersAndCountsThatCannotBe) {
+    for (const auto& [text, words] : {std::pair<const char*, const char*>{R"({"const":12345678901234567890123})", "2^53"}, {R"({"minItems":1e300})", "above a billion"}, {R"({"type":[]})", "no type"},
+                                      {R"({"pattern":"^[]$"})", "no characters"}, {R"({"pattern":"\\ud83d"})", "half of a character"}})
+        EXPECT_NE(std::string::npos, error_of([&, t = text] { schema(t); }).find(words)) << text << ": " << error_of([&, t = text] { schema(t); });
+    expect(schema(R"({"enum":[1.0,2.5],"type":"integer"})"), {"1"}, {"2.5"});
+    expect(schema("{\"pattern\":\"^\\\\ud83d\\\\ude00$\"}"), {"\"\xF0\x9F\x98\x80\""}, {"\"a\""});
+}
+
+TEST(Gbnf, TooManyWaysAtOnceIsAnError) {
+    std::string rules = "root ::= r0\n";
+    for (int i = 0; i < 30; ++i) rules += core::format("r{} ::= r{} | r{} \"x\"\n", i, i + 1, i + 1);
+    const Rules grammar = from_gbnf(rules + "r30 ::= \"a\"");
+    EXPECT_NE(std::string::npos, error_of([&] { Automaton(grammar).step(Automaton(grammar).start(), std::string_view("a")); }).find("ways at once"));
+    EXPECT_NE(std::string::npos, error_of([] { from_gbnf("root ::= \"\\uD83D\""); }).find("no character"));
+    expect(from_gbnf("root ::= \"a\" * b {2}\nb ::= \"b\" ?"), {"", "aabb", "b"}, {"bbb", "ba"});
+}
+
 TEST(JsonSchema, ValuesOfAnotherKindAreNamedWithTheirPlace) {
     for (const auto& [text, words] : {std::pair<const char*, const char*>{R"({"properties":{"n":{"type":5}}})", "#/properties/n: 'type' must be the name of a type, or an array of such, it is 5"},
                                       {R"({"enum":"abc"})", "#: 'enum' must be an array, it is \"abc\""}, {R"({"allOf":[{"required":"a"}]})", "'required' must be an array of strings"},

@@ -4,7 +4,11 @@
 // `properties`, unknown members only if additionalProperties is written out, and no white space beyond what people use. A keyword that
 // constrains and is not known is an error, since to leave it out would be to break the promise.
 #include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "core/error.h"
 #include "text/grammar/grammar.h"
@@ -59,6 +63,7 @@ constexpr std::string_view all_types[] = {"object", "array", "string", "integer"
 // Members of one object; a schema with more would need the square of their number in rules.
 constexpr std::size_t most_members = 300;
 constexpr int most_depth = 100;
+constexpr int most_visits = 100'000;
 
 template <class List>
 bool is_in(const List& list, std::string_view word) { return std::find(std::begin(list), std::end(list), word) != std::end(list); }
@@ -96,6 +101,16 @@ class Compiler {
         if (const Json* unique = schema.find("uniqueItems"); unique && unique->boolean()) fail(ErrorKind::unsupported, "JSON Schema, {}: the keyword 'uniqueItems' is not supported", where);
     }
 
+    static std::string without_percents(const std::string& part) {
+        std::string result;
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            const bool coded = part[i] == '%' && i + 2 < part.size() && std::isxdigit(static_cast<unsigned char>(part[i + 1])) && std::isxdigit(static_cast<unsigned char>(part[i + 2]));
+            result += coded ? static_cast<char>(std::stoi(part.substr(i + 1, 2), nullptr, 16)) : part[i];
+            if (coded) i += 2;
+        }
+        return result;
+    }
+
     // A schema of one reference, or of anything.
     const Json& resolve(const std::string& pointer, const std::string& where) const {
         if (pointer.empty() || pointer[0] != '#') fail(ErrorKind::unsupported, "JSON Schema, {}: the reference '{}' leaves the schema", where, pointer);
@@ -104,7 +119,7 @@ class Compiler {
         if (pointer.size() > 1 && pointer[1] != '/') fail(ErrorKind::unsupported, "JSON Schema, {}: references to anchors such as '{}' are not supported", where, pointer);
         while (begin < pointer.size() + (pointer.size() > 1) && begin > 1) {
             const std::size_t end = std::min(pointer.size(), pointer.find('/', begin));
-            std::string key = pointer.substr(begin, end - begin);
+            std::string key = without_percents(pointer.substr(begin, end - begin));
             for (const auto& [code, c] : {std::pair<std::string_view, char>{"~1", '/'}, {"~0", '~'}})
                 for (std::size_t p; (p = key.find(code)) != std::string::npos;) key.replace(p, 2, 1, c);
             const Json* next = at->find(key);
@@ -118,34 +133,48 @@ class Compiler {
         return *at;
     }
 
-    Expression by_reference(const std::string& pointer, const std::string& where) {
-        const std::string name = "schema " + pointer;
-        if (!rules_.has(name) && !entered_.contains(name)) {
-            entered_.insert(name);
-            rules_.define(name, value(resolve(pointer, where), pointer, 0));
-        }
+    /// The rule of this name; made of the schema when it is met first, so that what holds itself, or the same thing often, ends.
+    Expression once(const std::string& name, const std::function<Expression()>& make) {
+        if (entered_.insert(name).second) rules_.define(name, make());
         return reference(name);
     }
 
+    void require_end(int depth, const std::string& where) {
+        if (depth > most_depth) fail(ErrorKind::unsupported, "JSON Schema, {} ...: schemas are nested too deeply, or one must hold beside itself", where.substr(0, 60));
+        if (++visits_ > most_visits) fail(ErrorKind::unsupported, "JSON Schema, {} ...: the schema is too large: more than {} parts", where.substr(0, 60), most_visits);
+    }
+
     Expression value(const Json& schema, const std::string& where, int depth) {
-        if (depth > most_depth) fail(ErrorKind::unsupported, "JSON Schema, {}: schemas are nested too deeply", where);
+        require_end(depth, where);
         if (!schema.is_object()) return of_boolean(schema, where);
         check_keywords(schema, where);
         if (schema.find("const") || schema.find("enum")) return one_of(values_of(schema), schema, where);
-        if (const Json* v = schema.find("$ref")) {
-            if (only_annotations_beside(schema, "$ref")) return by_reference(v->string(), where);
-            return value(merged(without(schema, "$ref"), resolve(v->string(), where), where), where, depth + 1);
-        }
+        for (const char* const keyword : {"$ref", "allOf", "anyOf", "oneOf"})
+            if (schema.find(keyword)) return combined(schema, where, depth);
+        std::vector<Expression> parts;
+        for (const std::string& type : types_of(schema, where)) parts.push_back(of_type(schema, type, where, depth));
+        return parts.size() == 1 ? parts[0] : choice(std::move(parts));
+    }
+
+    /// Of a schema that speaks of others. References begin at the root, so the same text means the same everywhere.
+    Expression combined(const Json& schema, const std::string& where, int depth) {
+        if (const Json* v = schema.find("$ref"); v && only_annotations_beside(schema, "$ref"))
+            return once("schema " + v->string(), [&] { return value(resolve(v->string(), where), v->string(), 0); });
+        if (const Json* v = schema.find("allOf"); v && v->items().size() == 1 && only_annotations_beside(schema, "allOf"))
+            return value(v->items()[0], within(where, "allOf/0"), depth + 1);
+        return once("schema " + schema.text(-1), [&] { return of_combination(schema, where, depth); });
+    }
+
+    Expression of_combination(const Json& schema, const std::string& where, int depth) {
+        if (const Json* v = schema.find("$ref")) return value(merged(without(schema, "$ref"), resolve(v->string(), where), where, 0), where, depth + 1);
         if (const Json* v = schema.find("allOf")) {
             Json all = without(schema, "allOf");
-            for (const Json& part : v->items()) all = merged(all, part, where);
+            for (const Json& part : v->items()) all = merged(all, part, where, 0);
             return value(all, where, depth + 1);
         }
         for (const char* const keyword : {"anyOf", "oneOf"})
             if (const Json* v = schema.find(keyword)) return any_of(schema, v->items(), keyword, where, depth);
-        std::vector<Expression> parts;
-        for (const std::string& type : types_of(schema, where)) parts.push_back(of_type(schema, type, where, depth));
-        return parts.size() == 1 ? parts[0] : choice(std::move(parts));
+        fail(ErrorKind::bug, "JSON Schema, {}: no combination", where);
     }
 
     /// The values that `const` and `enum` leave.
@@ -200,13 +229,14 @@ class Compiler {
     }
 
     // What both ask for, as one schema.
-    Json merged(Json a, const Json& b, const std::string& where) const {
+    Json merged(Json a, const Json& b, const std::string& where, int depth) {
+        require_end(depth, where);
         if (!b.is_object()) return of_boolean(b, where), a;
         check_keywords(b, where);
-        if (const Json* ref = b.find("$ref")) return merged(std::move(a), merged(without(b, "$ref"), resolve(ref->string(), where), where), where);
+        if (const Json* ref = b.find("$ref")) return merged(std::move(a), merged(without(b, "$ref"), resolve(ref->string(), where), where, depth + 1), where, depth + 1);
         if (const Json* all = b.find("allOf")) {
-            a = merged(std::move(a), without(b, "allOf"), where);
-            for (const Json& part : all->items()) a = merged(std::move(a), part, where);
+            a = merged(std::move(a), without(b, "allOf"), where, depth + 1);
+            for (const Json& part : all->items()) a = merged(std::move(a), part, where, depth + 1);
             return a;
         }
         const auto covers = [](const Json& x, const Json& y) { return x.find("items") && !x.find("prefixItems") && y.find("prefixItems"); };
@@ -245,7 +275,7 @@ class Compiler {
         std::set<std::string> types;
         for (std::size_t i = 0; i < options.size(); ++i) {
             const std::string place = within(within(where, keyword), std::to_string(i));
-            const Json option = alone ? options[i] : merged(rest, options[i], place);
+            const Json option = alone ? options[i] : merged(rest, options[i], place, 0);
             if (std::string_view(keyword) == "oneOf") require_distinct(option, i, options, types, place);
             parts.push_back(value(option, place, depth + 1));
         }
@@ -309,6 +339,7 @@ class Compiler {
         else if (schema.find("pattern") || schema.find("minLength") || schema.find("maxLength") || schema.find("format")) types = {"string"};
         else if (schema.find("minimum") || schema.find("maximum") || schema.find("exclusiveMinimum") || schema.find("exclusiveMaximum")) types = {"number"};
         else types = {"object", "array", "string", "number", "boolean", "null"};
+        if (types.empty()) fail(ErrorKind::format, "JSON Schema, {}: 'type' names no type", where);
         for (const std::string& t : types)
             if (!is_in(all_types, t)) fail(ErrorKind::format, "JSON Schema, {}: '{}' is no type", where, t);
         return types;
@@ -319,9 +350,18 @@ class Compiler {
         if (type == "array") return v.is_array();
         if (type == "string") return v.is_string();
         if (type == "null") return v.is_null();
-        if (type == "integer") return v.is_integer();
+        if (type == "integer") return v.is_number() && v.number() == std::floor(v.number());
         if (type == "number") return v.is_number();
         return !v.is_object() && !v.is_array() && !v.is_string() && !v.is_null() && !v.is_number();
+    }
+
+    /// Whole numbers beyond those that doubles hold one by one have lost their digits before they come here.
+    static void require_exact(const Json& v, const std::string& where) {
+        if (v.is_number() && std::abs(v.number()) > 0x1p53) fail(ErrorKind::unsupported, "JSON Schema, {}: numbers above 2^53 as values are not supported", where);
+        if (v.is_array())
+            for (const Json& item : v.items()) require_exact(item, where);
+        if (v.is_object())
+            for (const auto& member : v.members()) require_exact(member.second, where);
     }
 
     Expression one_of(const Json::Array& values, const Json& schema, const std::string& where) const {
@@ -330,6 +370,7 @@ class Compiler {
             if (key != "enum" && key != "const" && key != "type" && !is_annotation(key))
                 fail(ErrorKind::unsupported, "JSON Schema, {}: '{}' beside a list of values is not supported", where, key);
         const std::vector<std::string> types = schema.find("type") ? types_of(schema, where) : std::vector<std::string>{};
+        for (const Json& v : values) require_exact(v, where);
         for (const Json& v : values)
             if (types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& t) { return has_type(v, t); })) parts.push_back(literal(v.text(-1)));
         if (parts.empty()) fail(ErrorKind::format, "JSON Schema, {}: none of the values can be", where);
@@ -368,8 +409,8 @@ class Compiler {
     std::int64_t count(const Json& schema, const char* keyword, std::int64_t fallback, const std::string& where) const {
         const Json* const v = schema.find(keyword);
         if (!v) return fallback;
-        if (!v->is_number() || v->number() < 0 || v->number() != static_cast<double>(static_cast<std::int64_t>(v->number())))
-            fail(ErrorKind::format, "JSON Schema, {}: '{}' must be a whole number that is not negative", where, keyword);
+        if (v->number() < 0 || v->number() != std::floor(v->number())) fail(ErrorKind::format, "JSON Schema, {}: '{}' must be a whole number that is not negative", where, keyword);
+        if (v->number() > 1e9) fail(ErrorKind::unsupported, "JSON Schema, {}: '{}' above a billion is not supported", where, keyword);
         return static_cast<std::int64_t>(v->number());
     }
 
@@ -480,8 +521,13 @@ class Compiler {
         return choice(std::move(parts));
     }
 
-    Expression members(const std::vector<Member>& list, const std::vector<std::string>& names, const Expression* other, const std::string&) {
+    Expression members(const std::vector<Member>& given, const std::vector<std::string>& names, const Expression* other, const std::string&) {
         const std::string prefix = "object " + std::to_string(objects_++) + " ";
+        std::vector<Member> list = given;
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            const std::string name = prefix + "member " + std::to_string(i);
+            rules_.define(name, std::exchange(list[i].pair, reference(name)));
+        }
         Expression others;  // one unnamed member
         if (other) others = sequence({literal("\""), other_name(names, 0), literal(":"), white_space(), *other});
         for (std::size_t i = 1; i <= list.size(); ++i) rules_.define(prefix + std::to_string(i) + "s", members_from(list, i, true, prefix, others));
@@ -526,6 +572,7 @@ class Compiler {
     RuleBuilder rules_;
     std::set<std::string> entered_;
     std::size_t objects_ = 0;
+    int visits_ = 0;
 };
 
 }  // namespace

@@ -140,8 +140,17 @@ class Pattern {
             }
             ranges.insert(ranges.end(), first.begin(), first.end());
         }
+        if (!others && ranges.empty()) unsupported("a class of no characters");
         // Of the others only those that need no escape: enough to match.
         return others ? plain_characters(std::move(ranges)) : escaped(ranges);
+    }
+    /// Behind \u: one number of four digits, or two that stand for one character (UTF-16).
+    char32_t character_by_number() {
+        const char32_t first = hexadecimal_number(4);
+        if (first < 0xD800 || first > 0xDFFF) return first;
+        const char32_t second = first < 0xDC00 && take("\\u") ? hexadecimal_number(4) : 0;
+        if (second < 0xDC00 || second > 0xDFFF) unsupported("half of a character");
+        return 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
     }
     char32_t hexadecimal_number(int digits) {
         char32_t value = 0;
@@ -172,7 +181,7 @@ class Pattern {
             case 't': return {{'\t', '\t'}};
             case 'f': return {{'\f', '\f'}};
             case 'x': { const char32_t v = hexadecimal_number(2); return {{v, v}}; }
-            case 'u': { const char32_t v = hexadecimal_number(4); return {{v, v}}; }
+            case 'u': { const char32_t v = character_by_number(); return {{v, v}}; }
             default: break;
         }
         if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '\0') --at_, unsupported("an escape like this");
