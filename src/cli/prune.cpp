@@ -104,6 +104,7 @@ static void run(Options& options) {
     check_outputs({{"-o", s.output}}, {{"the model", s.model}, {"the text", s.calibration.text}});
     core::Pool pool(checked_threads(s.threads));
     const std::shared_ptr<run::LanguageModel> model = open_model(s.model);
+    for (const auto& [layer, count] : units_by_layer(model->file(), s.units)) compress::require_units(model->file(), layer, count);
     const std::unique_ptr<files::File> pruned = compress::cut(model->file(), cuts_of(model->file(), s, judge(model, s, pool)));
     ProgressLine line("values written");
     const std::uint64_t bytes = compress::write_quantized(

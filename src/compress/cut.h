@@ -25,6 +25,8 @@ struct LayerCut {
 /// Units of a layer's feed-forward part: the width of its ffn_down. Throws Error(unsupported) naming file and layer if it has none,
 /// or experts in its place.
 std::int64_t feed_forward_units(const files::File& file, std::int64_t layer);
+/// The same number, if `count` of them can be kept. Throws Error(usage) unless 0 < count <= all units.
+std::int64_t require_units(const files::File& file, std::int64_t layer, std::int64_t count);
 
 /// The `count` units of the layer that matter most, ascending; by their weights alone if `importance` is null or does not know the
 /// layer. Throws Error(usage) unless 0 < count <= all units.

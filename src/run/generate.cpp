@@ -124,6 +124,8 @@ Generated generate(Session& session, const std::vector<text::TokenId>& prompt, c
     Generated result;
     auto start = std::chrono::steady_clock::now();
     if (options.mask && !tokenizer) core::fail(core::ErrorKind::usage, "a grammar needs a model with a tokenizer");
+    if (options.mask && options.most_tokens == 0 && options.mask->least_tokens() > 0)
+        core::fail(core::ErrorKind::usage, "the grammar needs at least {} more tokens, and none may be written", options.mask->least_tokens());
     const bool reads_first = session.model().family().build_encoder != nullptr;
     if (reads_first) session.encode(prompt);
     Writing writing(session, options, reads_first ? std::vector<text::TokenId>{session.first_written()} : prompt, evaluated);

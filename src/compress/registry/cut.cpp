@@ -214,9 +214,14 @@ std::int64_t feed_forward_units(const files::File& file, std::int64_t layer) {
     return down->shape[1];
 }
 
-std::vector<std::int64_t> strongest_units(const files::File& file, std::int64_t layer, std::int64_t count, const Importance* importance) {
+std::int64_t require_units(const files::File& file, std::int64_t layer, std::int64_t count) {
     const std::int64_t units = feed_forward_units(file, layer);
     if (count < 1 || count > units) fail(ErrorKind::usage, "{}: {} of the {} units of layer {} cannot be kept", file.path(), count, units, layer);
+    return units;
+}
+
+std::vector<std::int64_t> strongest_units(const files::File& file, std::int64_t layer, std::int64_t count, const Importance* importance) {
+    const std::int64_t units = require_units(file, layer, count);
     const std::string name = layer_name(layer) + "ffn_down.weight";
     const core::Tensor down = file.read(*file.find(name));
     const std::span<const float> inputs = importance ? importance->of(name) : std::span<const float>();

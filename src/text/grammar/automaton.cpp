@@ -65,6 +65,9 @@ void Automaton::find_beginnings() {
     }
 }
 
+// More bytes than any text has; twice as many can still be counted.
+constexpr std::int64_t out_of_reach = std::int64_t{1} << 60;
+
 void Automaton::clear() {
     numbers_.emplace(this);
     frames_.assign({{-1, -1, 0, false, done}, {-1, -1, 0, true, outside}});
@@ -89,7 +92,7 @@ FrameId Automaton::frame_of(std::int32_t element, FrameId parent) {
     const auto [it, is_new] = numbers_->frames.try_emplace(key, static_cast<FrameId>(frames_.size()));
     if (is_new) {
         const Frame& below = frames_[static_cast<std::size_t>(parent)];
-        frames_.push_back({element, parent, rules_.least_bytes[static_cast<std::size_t>(element)] + below.least_bytes, below.above_outside});
+        frames_.push_back({element, parent, std::min(out_of_reach, rules_.least_bytes[static_cast<std::size_t>(element)] + below.least_bytes), below.above_outside});
         seen_.push_back(0);
     }
     return it->second;
@@ -156,7 +159,7 @@ StateId Automaton::state_of(std::vector<FrameId> frames) {
         states_.pop_back();
         return *it;
     }
-    state.least_bytes = std::int64_t{1} << 60;
+    state.least_bytes = out_of_reach;
     for (const FrameId f : state.frames) state.least_bytes = std::min(state.least_bytes, frames_[static_cast<std::size_t>(f)].least_bytes);
     transitions_.resize(states_.size() * classes_, -1);
     return *it;

@@ -200,6 +200,9 @@ void RuleBuilder::require_defined() const {
         if (!defined_[i]) fail(ErrorKind::format, "the grammar has no rule '{}', which another one refers to", names_[i]);
 }
 
+// What is too long for this number is still no text that never ends.
+static std::int64_t added(std::int64_t a, std::int64_t b) { return std::max(a, b) >= never ? never : std::min(never - 1, a + b); }
+
 // Least bytes from every element to the end of its alternative, by repeating until nothing changes.
 void RuleBuilder::measure() {
     std::vector<std::int64_t> of_rule(names_.size(), never);
@@ -209,9 +212,9 @@ void RuleBuilder::measure() {
         for (std::size_t i = rules_.elements.size(); i-- > 0;) {
             const Element& e = rules_.elements[i];
             std::int64_t bytes = 0;
-            if (e.kind == Element::Kind::bytes) bytes = 1 + rules_.least_bytes[i + 1];
-            if (e.kind == Element::Kind::rule) bytes = of_rule[static_cast<std::size_t>(e.rule)] + rules_.least_bytes[i + 1];
-            rules_.least_bytes[i] = std::min(never, bytes);
+            if (e.kind == Element::Kind::bytes) bytes = added(1, rules_.least_bytes[i + 1]);
+            if (e.kind == Element::Kind::rule) bytes = added(of_rule[static_cast<std::size_t>(e.rule)], rules_.least_bytes[i + 1]);
+            rules_.least_bytes[i] = bytes;
         }
         for (std::size_t r = 0; r < names_.size(); ++r)
             for (const std::int32_t first : rules_.alternatives[r])
