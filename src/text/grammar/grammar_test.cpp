@@ -170,6 +170,7 @@ TEST(JsonSchema, SchemasThatMustAllHold) {
     EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"type":"string"},{"type":"null"}]})").find("types of both"));
     expect(schema(R"({"allOf":[{"properties":{"a":{"type":"null"}},"additionalProperties":false},{"properties":{"b":{}}}]})"), {R"({"a":null})", "{}"}, {R"({"b":1})"});
     EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"additionalProperties":false},{"properties":{"b":{}},"required":["b"]}]})").find("'b' is required"));
+    expect(schema(R"({"allOf":[{"properties":{"a":false}},{"properties":{"a":{},"b":{"type":"null"}}}]})"), {R"({"b":null})", "{}"}, {R"({"a":1})"});
     expect(schema(R"({"properties":{"ab":false},"additionalProperties":true})"), {R"({"a":1,"abc":2})"}, {R"({"ab":1})"});
     EXPECT_NE(std::string::npos, refusal(R"({"allOf":[{"items":{"type":"string"}},{"prefixItems":[{"type":["string","null"]}]}]})").find("prefixItems"));
     expect(schema(R"({"required":["a","b"],"properties":{"a":{"type":"null"}},"additionalProperties":{"type":"boolean"}})"), {R"({"a":null,"b":true})"}, {R"({"a":null,"b":1})"});

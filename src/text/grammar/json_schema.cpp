@@ -222,7 +222,7 @@ class Compiler {
         for (const auto& [name, property] : own->members()) {
             const Json* other = named ? named->find(name) : nullptr;
             if (!other) other = additional;
-            if (other && is_false(*other)) all.set(name, *other);
+            if (is_false(property) || (other && is_false(*other))) all.set(name, false);
             else all.set(name, other ? Json().set("allOf", Json::Array{property, *other}) : property);
         }
         return all;
