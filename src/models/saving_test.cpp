@@ -60,10 +60,11 @@ TEST_P(FamilyPolicies, GiveTheGradientsOfKeepingAll) {
         for (std::size_t i = 0; i < (policy->exact ? expected.size() : 1); ++i)
             EXPECT_EQ(0, std::memcmp(expected[i].data, actual[i].data, static_cast<std::size_t>(4 * expected[i].shape.elements()))) << policy->name << ", output " << i << "; " << saving.summary;
         const double error = relative_error(expected, actual);
-        // What 8 bits lose is small. In gla, which norms results that may be near zero, it is not: rows are narrower here than a group of codes,
-        // so tokens of very different size share one range (with groups of 32 numbers the error is 0.06). 4 bits and samples of so few rows are
-        // only held to be numbers of about that size.
-        const double of_8_bits = GetParam().architecture == "gla" ? 0.8 : 0.1;
+        // What 8 bits lose is small. In gla and rwkv6, which norm results that may be near zero, it is not: rows are narrower here than a group of
+        // codes, so tokens of very different size share one range (in gla with groups of 32 numbers the error is 0.06), and what that does turns
+        // on the last bits of sums (rwkv6 0.09 with vectors of x86-64, 0.12 with those of arm64). 4 bits and samples of so few rows are only held
+        // to be numbers of about that size.
+        const double of_8_bits = GetParam().architecture == "gla" ? 0.8 : GetParam().architecture == "rwkv6" ? 0.3 : 0.1;
         EXPECT_LE(error, policy->exact ? 0 : policy->name == "int8" ? of_8_bits : 4) << policy->name;
     }
 }
